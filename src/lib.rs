@@ -1,1 +1,4 @@
+pub mod contract;
+pub mod orders;
+pub mod ports;
 pub mod saga;

@@ -6,6 +6,7 @@ use super::check::Checked;
 use super::definition::{Direction, Step};
 use super::event::{Event, Recorded};
 use super::id::{CommandName, SagaId, Sequence, StepName, Timestamp};
+use super::json::Json;
 use super::state::{Saga, Wait};
 
 /// A command that a worker is to be sent.
@@ -29,6 +30,47 @@ pub struct Command<'a> {
     /// Until when an answer is waited for. Information only: workers never drop by it.
     pub until: Timestamp,
 }
+
+/// What a definition can't say as a plain value: the bodies of its commands, and its events.
+///
+/// Everything it writes depends on the saga's birth and on results that never change, so that a
+/// re-send says the same.
+pub trait Script: Send + Sync {
+    /// Where its messages come from, e.g. `/skald/orders`.
+    fn source(&self) -> &'static str;
+
+    /// The body of a command.
+    ///
+    /// # Errors
+    /// When the saga's input or a result does not have the shape that the script was written for.
+    fn command(&self, command: &Command<'_>) -> Result<Json, ScriptError>;
+
+    /// What the world is told because of `recorded`, if anything.
+    ///
+    /// # Errors
+    /// As for [`Script::command`].
+    fn announcement(
+        &self,
+        saga: &Saga,
+        recorded: &Recorded,
+    ) -> Result<Option<Announcement>, ScriptError>;
+}
+
+/// A fact for whoever listens.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// What it is called and routed by, e.g. `order.created`.
+    pub name: &'static str,
+    /// What it is about, e.g. the order's id.
+    pub subject: String,
+    /// The fact.
+    pub data: Json,
+}
+
+/// A saga whose input or results its script can't read.
+#[derive(Debug, thiserror::Error)]
+#[error("the saga's input or a result does not have the expected shape: {0}")]
+pub struct ScriptError(#[from] serde_json::Error);
 
 /// What makes repeats of a command recognisable: saga · step · generation · do or undo.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

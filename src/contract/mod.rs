@@ -1,0 +1,18 @@
+//! What goes over the wire: one JSON body that is at once a CloudEvents 1.0 structured event, a
+//! NestJS microservice packet (`pattern`, `id`, `data`) and a typed message of the contract.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `message` | a message around its body, and where it goes |
+//! | `names` | message ids, contract names, queues |
+//! | `envelope` | the common shape |
+//! | `command` | commands, as the orchestrator writes and workers read them |
+//! | `event` | domain events |
+//! | `reply` | answers, as workers write and the orchestrator reads them |
+
+pub mod command;
+pub mod envelope;
+pub mod event;
+pub mod message;
+pub mod names;
+pub mod reply;

@@ -1,0 +1,157 @@
+//! The one door: whatever wants something of a saga from outside is a row here first.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ports::error::StoreError;
+use crate::ports::ledger::Shard;
+use crate::saga::event::{Reason, Setback};
+use crate::saga::id::{SagaId, Sequence, Timestamp};
+
+/// Identifies an input. A UUIDv7, so that ids sort by arrival.
+pub type InputId = Uuid;
+
+/// Something wanted of a saga.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewInput {
+    /// Its id.
+    pub id: InputId,
+    /// Which saga.
+    pub saga: SagaId,
+    /// What makes a repeat recognisable, chosen by the client; unique within the saga.
+    pub client_key: String,
+    /// What is wanted.
+    pub request: Request,
+    /// The version that the client saw and insists on, if it does.
+    pub if_version: Option<Sequence>,
+    /// When it arrived.
+    pub at: Timestamp,
+}
+
+/// What can be wanted of a saga from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Request {
+    /// Undo it.
+    Cancel {
+        /// Who wants it.
+        by: String,
+        /// What is recorded and told as the reason.
+        reason: Reason,
+    },
+    /// Try again what is stuck.
+    Retry {
+        /// Who wants it.
+        by: String,
+        /// Why.
+        note: String,
+    },
+    /// Take note that a command did not reach its worker.
+    CommandLost {
+        /// The event that asked for it.
+        to: Sequence,
+        /// What happened to it.
+        setback: Setback,
+    },
+}
+
+impl Request {
+    /// Who wants it, what, and why: the line in the audit log. What the system itself reports is
+    /// not audited.
+    pub fn audit(&self) -> Option<(&str, &'static str, &str)> {
+        match self {
+            Self::Cancel { by, reason } => Some((by, "cancel", reason.code.as_str())),
+            Self::Retry { by, note } => Some((by, "retry", note)),
+            Self::CommandLost { .. } => None,
+        }
+    }
+}
+
+/// What became of an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum InputOutcome {
+    /// It was done; the saga then had this version.
+    Applied {
+        /// The version.
+        version: Sequence,
+    },
+    /// It was superfluous.
+    Ignored,
+    /// It can't be done.
+    Rejected {
+        /// Why, in a sentence.
+        detail: String,
+    },
+    /// The saga had another version than the client insisted on.
+    VersionMismatch {
+        /// The version it had.
+        found: Sequence,
+    },
+}
+
+/// An input that waits for the saga's owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingInput {
+    /// Its id.
+    pub id: InputId,
+    /// Which saga.
+    pub saga: SagaId,
+    /// What is wanted.
+    pub request: Request,
+    /// The version that the client insists on.
+    pub if_version: Option<Sequence>,
+}
+
+/// What came of knocking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It is stored and waits for the owner.
+    Stored(InputId),
+    /// The same client key was used before for the same request; this is that input.
+    Repeated(InputId, Option<InputOutcome>),
+    /// The same client key was used before for another request.
+    KeyTaken,
+    /// There is no such saga.
+    NoSuchSaga,
+}
+
+/// A message that could not be processed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// An id of its own: a message may die more than once.
+    pub id: Uuid,
+    /// The message's id.
+    pub message_id: String,
+    /// The queue it died in.
+    pub queue: String,
+    /// What it is called, e.g. `inventory.reserve`.
+    pub routing_key: String,
+    /// Why it died.
+    pub reason: String,
+    /// Its headers and properties as JSON.
+    pub headers: String,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// When it was stored.
+    pub at: Timestamp,
+    /// What the saga concerned is to be told, if it is a command of one.
+    pub notice: Option<NewInput>,
+}
+
+/// Where inputs and dead letters are left for the owners of the sagas. Every method is one
+/// transaction.
+pub trait Door: Send + Sync {
+    /// Stores an input, with its line in the audit log, unless its client key was used before.
+    fn admit(&self, input: &NewInput) -> Result<Admitted, StoreError>;
+
+    /// The inputs of `shard` that wait for their outcome, oldest first.
+    fn pending(&self, shard: Shard, limit: u32) -> Result<Vec<PendingInput>, StoreError>;
+
+    /// The outcome of an input; none while it waits, or where there is no such input.
+    fn outcome(&self, id: InputId) -> Result<Option<InputOutcome>, StoreError>;
+
+    /// Stores dead letters together with their notices. A letter whose (message id, queue) is
+    /// stored already is left as it is. A notice for an unknown saga is left out.
+    fn bury(&self, letters: &[DeadLetter]) -> Result<(), StoreError>;
+}

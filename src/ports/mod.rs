@@ -1,0 +1,20 @@
+//! What the surroundings must offer: traits, and the plain values that go through them.
+//!
+//! Everything here that does I/O blocks, except the bus; callers on async threads go through
+//! [`blocking`](crate::actors::blocking). Each trait has one conformance suite that every adapter
+//! passes.
+
+pub mod bus;
+pub mod clock;
+pub mod door;
+pub mod error;
+pub mod inventory;
+pub mod ledger;
+pub mod mail;
+pub mod notification;
+pub mod orchestrator;
+pub mod queries;
+pub mod work;
+
+pub use clock::Clock;
+pub use error::StoreError;

@@ -1,0 +1,101 @@
+//! The orchestrator, as the API sees it.
+
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use crate::orders::{Order, OrderStatus};
+use crate::ports::ledger::{Claim, StoredAnswer};
+use crate::saga::event::Reason;
+use crate::saga::id::SagaId;
+
+/// An order that was checked and is to be accepted.
+#[derive(Clone, Debug)]
+pub struct NewOrder {
+    /// The order.
+    pub order: Order,
+    /// The client's idempotency key, if there is one.
+    pub claim: Option<Claim>,
+    /// The W3C trace that the submission belongs to.
+    pub traceparent: Option<String>,
+    /// Whether somebody waits for the outcome.
+    pub watch: Watch,
+}
+
+/// Whether somebody waits for an order's outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Nobody does.
+    Unwatched,
+    /// Somebody does.
+    Outcome,
+}
+
+/// What became of a submission.
+#[derive(Debug)]
+pub enum Submitted {
+    /// The order is durable; nothing can lose it any more. The outcome comes later, to whoever
+    /// asked for it; the sender is dropped if it can't be told.
+    Accepted(Option<oneshot::Receiver<OrderOutcome>>),
+    /// The idempotency key was used before; nothing was written.
+    Replayed(StoredAnswer),
+}
+
+/// How an order ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderOutcome {
+    /// CONFIRMED or CANCELLED.
+    pub status: OrderStatus,
+    /// Why, if it was cancelled.
+    pub reason: Option<Reason>,
+}
+
+/// Why an order was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Too much is under way. Nothing was written.
+    #[error("{what} is full; try again in {retry_after_s} s")]
+    Busy {
+        /// What is full.
+        what: String,
+        /// When to try again, in seconds.
+        retry_after_s: u32,
+    },
+    /// The store does not take it. Nothing was written, as far as anybody knows.
+    #[error("the order could not be stored: {0}")]
+    Store(String),
+    /// The process is on its way out, or lost track. The order may have been written: ask again
+    /// with the same idempotency key.
+    #[error("the orchestrator stopped before it could tell whether the order was stored")]
+    Unknown,
+}
+
+/// What the orchestrator is busy with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Sagas in memory.
+    pub awake: u64,
+    /// Commands that wait for their outcome, by queue.
+    pub outstanding: Vec<(String, u64)>,
+    /// Transactions of the journal since the start.
+    pub commits: u64,
+    /// Transitions that they wrote.
+    pub transitions: u64,
+    /// Answers that changed nothing, by kind.
+    pub ignored: Vec<(&'static str, u64)>,
+}
+
+/// Runs sagas.
+pub trait Orchestrator: Send + Sync {
+    /// Accepts an order. Resolves once it is durable.
+    fn submit(&self, order: NewOrder) -> BoxFuture<'static, Result<Submitted, SubmitError>>;
+
+    /// Has the owner of `saga` look at its inputs. Resolves once it did, or could not; the caller
+    /// bounds how long it waits, and then reads the outcome from the store.
+    fn knock(&self, saga: SagaId) -> BoxFuture<'static, ()>;
+
+    /// What it is busy with.
+    fn activity(&self) -> BoxFuture<'static, Activity>;
+
+    /// Why it can't do its work at the moment; empty where it can.
+    fn troubles(&self) -> Vec<String>;
+}
