@@ -1,5 +1,9 @@
 //! Messages: queues, exchanges, confirmations.
 
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
@@ -96,7 +100,7 @@ pub trait Settle: Send {
 /// A message handed to a consumer. Dropping it unsettled gives it back to the queue.
 pub struct Delivery {
     /// The message.
-    pub message: Message,
+    pub message: Arc<Message>,
     /// How often it was delivered before.
     pub redeliveries: u32,
     settle: Option<Box<dyn Settle>>,
@@ -104,7 +108,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// A delivery that is settled through `settle`.
-    pub fn new(message: Message, redeliveries: u32, settle: Box<dyn Settle>) -> Self {
+    pub fn new(message: Arc<Message>, redeliveries: u32, settle: Box<dyn Settle>) -> Self {
         Self { message, redeliveries, settle: Some(settle) }
     }
 
@@ -137,9 +141,45 @@ impl std::fmt::Debug for Delivery {
     }
 }
 
-/// Deliveries of one consumer, at most its prefetch unsettled at a time. Dropping it cancels the
-/// consumer and gives back what was not settled.
-pub type Deliveries = mpsc::Receiver<Delivery>;
+/// Where the deliveries of one consumer come from. Dropping it cancels the consumer.
+pub trait Inbox: Send {
+    /// Adds up to `limit` of the deliveries at hand to `batch` and says how many; 0 once the
+    /// consumer is over. Is pending while there are none.
+    fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Vec<Delivery>,
+        limit: usize,
+    ) -> Poll<usize>;
+}
+
+/// Deliveries of one consumer, at most its prefetch unsettled at a time.
+///
+/// Dropping it cancels the consumer: what waited in here returns to the queue at once, what was
+/// taken out returns if it is not settled. Whether it can still be settled then is the broker's
+/// affair, so settle what was taken before dropping this.
+pub struct Deliveries(Box<dyn Inbox>);
+
+impl Deliveries {
+    /// Deliveries from `inbox`.
+    pub fn new(inbox: impl Inbox + 'static) -> Self {
+        Self(Box::new(inbox))
+    }
+
+    /// Waits for a delivery; none once the consumer is over, because the connection is gone.
+    /// Giving up the wait loses nothing.
+    pub async fn recv(&mut self) -> Option<Delivery> {
+        let mut batch = Vec::with_capacity(1);
+        self.recv_many(&mut batch, 1).await;
+        batch.pop()
+    }
+
+    /// Waits for deliveries, adds up to `limit` of those at hand to `batch` and says how many; 0
+    /// once the consumer is over. Giving up the wait loses nothing.
+    pub async fn recv_many(&mut self, batch: &mut Vec<Delivery>, limit: usize) -> usize {
+        poll_fn(|cx| self.0.poll_take(cx, batch, limit)).await
+    }
+}
 
 /// Why the bus did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

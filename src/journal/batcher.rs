@@ -1,0 +1,244 @@
+//! Group commit: what the next transaction holds.
+//!
+//! While one transaction commits, entries gather; then all of them go into the next one. So an idle
+//! journal commits at once, and a busy one commits many sagas with one fsync.
+
+use std::collections::VecDeque;
+
+use crate::ports::StoreError;
+use crate::ports::ledger::{Entry, EntryOutcome};
+
+/// How much a journal holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries in one transaction. A batch of this size takes some tens of milliseconds to write,
+    /// which bounds the latency that batching adds.
+    pub batch: usize,
+    /// Entries that wait. More are refused, so that a stalled store can't fill the memory.
+    pub waiting: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { batch: 1_000, waiting: 200_000 }
+    }
+}
+
+/// An entry and whoever waits for its outcome.
+#[derive(Debug)]
+pub struct Ticketed<T> {
+    /// The entry.
+    pub entry: Entry,
+    /// Whoever waits.
+    pub ticket: T,
+}
+
+/// An entry whose outcome is known.
+#[derive(Debug)]
+pub struct Settled<T> {
+    /// The entry.
+    pub entry: Entry,
+    /// Whoever waits.
+    pub ticket: T,
+    /// What became of it.
+    pub outcome: Result<EntryOutcome, StoreError>,
+}
+
+/// Gathers entries into transactions, one at a time.
+#[derive(Debug)]
+pub struct Batcher<T> {
+    limits: Limits,
+    waiting: VecDeque<Ticketed<T>>,
+    /// Parts of a batch that was refused; written before anything new, each on its own.
+    parts: VecDeque<Vec<Ticketed<T>>>,
+    in_flight: Vec<Ticketed<T>>,
+}
+
+impl<T> Batcher<T> {
+    /// An empty batcher.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, waiting: VecDeque::new(), parts: VecDeque::new(), in_flight: Vec::new() }
+    }
+
+    /// Takes an entry in, or gives it back if too many wait.
+    pub fn offer(&mut self, entry: Entry, ticket: T) -> Result<(), Ticketed<T>> {
+        let ticketed = Ticketed { entry, ticket };
+        if self.waiting.len() >= self.limits.waiting {
+            return Err(ticketed);
+        }
+        self.waiting.push_back(ticketed);
+        Ok(())
+    }
+
+    /// Whether a transaction is under way.
+    pub fn is_busy(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// How many entries wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len() + self.parts.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// The entries of the next transaction; none while one is under way or nothing waits. Its
+    /// outcome must be told by [`settle`](Self::settle).
+    pub fn next_batch(&mut self) -> Option<Vec<Entry>> {
+        if self.is_busy() {
+            return None;
+        }
+        self.in_flight = match self.parts.pop_front() {
+            Some(part) => part,
+            None => {
+                let size = self.waiting.len().min(self.limits.batch);
+                self.waiting.drain(..size).collect()
+            }
+        };
+        self.is_busy()
+            .then(|| self.in_flight.iter().map(|ticketed| ticketed.entry.clone()).collect())
+    }
+
+    /// Takes the outcome of the transaction under way and returns the entries that are settled by it.
+    ///
+    /// A refused batch is halved until the refused entry stands alone, so that one bad row can't
+    /// take others with it. Where the store is not available, births are given back, because
+    /// somebody waits for them and can try again; everything else is written later.
+    pub fn settle(&mut self, result: Result<Vec<EntryOutcome>, StoreError>) -> Vec<Settled<T>> {
+        let mut batch = std::mem::take(&mut self.in_flight);
+        match result {
+            Ok(outcomes) if outcomes.len() == batch.len() => batch
+                .into_iter()
+                .zip(outcomes)
+                .map(|(Ticketed { entry, ticket }, outcome)| Settled {
+                    entry,
+                    ticket,
+                    outcome: Ok(outcome),
+                })
+                .collect(),
+            Ok(outcomes) => {
+                let cause = format!("{} outcomes for {} entries", outcomes.len(), batch.len());
+                fail(batch, &StoreError::Unavailable { store: "orchestrator", cause })
+            }
+            Err(StoreError::Refused { .. }) if batch.len() > 1 => {
+                let rest = batch.split_off(batch.len() / 2);
+                self.parts.push_front(rest);
+                self.parts.push_front(batch);
+                Vec::new()
+            }
+            Err(error @ StoreError::Unavailable { .. }) => {
+                let (births, others): (Vec<_>, Vec<_>) =
+                    batch.into_iter().partition(|ticketed| ticketed.entry.expected == 0);
+                if !others.is_empty() {
+                    self.parts.push_front(others);
+                }
+                fail(births, &error)
+            }
+            Err(error) => fail(batch, &error),
+        }
+    }
+}
+
+fn fail<T>(batch: Vec<Ticketed<T>>, error: &StoreError) -> Vec<Settled<T>> {
+    batch
+        .into_iter()
+        .map(|Ticketed { entry, ticket }| Settled { entry, ticket, outcome: Err(error.clone()) })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::saga::event::Birth;
+    use crate::saga::id::{DefinitionRef, SagaId, Timestamp};
+    use crate::saga::json::Json;
+    use crate::saga::state::{Deadline, Phase, Saga, State};
+
+    fn entry(n: u128, expected: u64) -> Entry {
+        let definition = DefinitionRef { name: "order".into(), version: 1 };
+        let deadline = Timestamp(1);
+        let birth = Birth {
+            definition,
+            key: String::new(),
+            input: Json::null(),
+            deadline,
+            traceparent: None,
+        };
+        let state = State {
+            version: 1,
+            phase: Phase::Forward,
+            steps: Vec::new(),
+            deadline: Deadline::Ahead(deadline),
+            attention: Vec::new(),
+        };
+        let saga = Saga { id: SagaId(uuid::Uuid::from_u128(n)), birth: Arc::new(birth), state };
+        Entry {
+            expected,
+            events: Vec::new(),
+            saga,
+            status_before: None,
+            order: None,
+            inputs: Vec::new(),
+        }
+    }
+
+    fn batcher(entries: u128) -> Batcher<u128> {
+        let mut batcher = Batcher::new(Limits { batch: 100, waiting: 100 });
+        for n in 0..entries {
+            batcher.offer(entry(n, 1), n).unwrap();
+        }
+        batcher
+    }
+
+    fn unavailable() -> StoreError {
+        StoreError::Unavailable { store: "orchestrator", cause: "gone".to_owned() }
+    }
+
+    #[test]
+    fn what_arrives_during_a_commit_shares_the_next_one() {
+        let mut batcher = batcher(1);
+        assert_eq!(batcher.next_batch().unwrap().len(), 1);
+        for n in 1..=50 {
+            batcher.offer(entry(n, 1), n).unwrap();
+        }
+        assert!(batcher.next_batch().is_none(), "one transaction at a time");
+        assert_eq!(batcher.settle(Ok(vec![EntryOutcome::Written(1)])).len(), 1);
+        assert_eq!(batcher.next_batch().unwrap().len(), 50);
+    }
+
+    #[test]
+    fn one_bad_row_takes_no_others_with_it() {
+        let mut batcher = batcher(20);
+        let bad = SagaId(uuid::Uuid::from_u128(13));
+        let mut settled = Vec::new();
+        while let Some(batch) = batcher.next_batch() {
+            let result = if batch.iter().any(|entry| entry.saga.id == bad) {
+                Err(StoreError::Refused { store: "orchestrator", cause: "check".to_owned() })
+            } else {
+                Ok(vec![EntryOutcome::Written(1); batch.len()])
+            };
+            settled.extend(batcher.settle(result));
+        }
+        let (good, refused): (Vec<_>, Vec<_>) =
+            settled.into_iter().partition(|entry| entry.outcome.is_ok());
+        assert_eq!((good.len(), refused.len()), (19, 1));
+        assert_eq!(refused[0].ticket, 13);
+    }
+
+    #[test]
+    fn while_the_store_is_away_births_are_given_back_and_the_rest_is_kept() {
+        let mut batcher = batcher(3);
+        batcher.offer(entry(9, 0), 9).unwrap();
+        batcher.next_batch().unwrap();
+        let given_back: Vec<u128> =
+            batcher.settle(Err(unavailable())).into_iter().map(|settled| settled.ticket).collect();
+        assert_eq!(given_back, [9]);
+        assert_eq!(batcher.next_batch().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_full_journal_refuses() {
+        let mut batcher = batcher(100);
+        assert_eq!(batcher.offer(entry(100, 1), 100).unwrap_err().ticket, 100);
+    }
+}
