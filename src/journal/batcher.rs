@@ -52,12 +52,19 @@ pub struct Batcher<T> {
     /// Parts of a batch that was refused; written before anything new, each on its own.
     parts: VecDeque<Vec<Ticketed<T>>>,
     in_flight: Vec<Ticketed<T>>,
+    busy: bool,
 }
 
 impl<T> Batcher<T> {
     /// An empty batcher.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, waiting: VecDeque::new(), parts: VecDeque::new(), in_flight: Vec::new() }
+        Self {
+            limits,
+            waiting: VecDeque::new(),
+            parts: VecDeque::new(),
+            in_flight: Vec::new(),
+            busy: false,
+        }
     }
 
     /// Takes an entry in, or gives it back if too many wait.
@@ -72,7 +79,7 @@ impl<T> Batcher<T> {
 
     /// Whether a transaction is under way.
     pub fn is_busy(&self) -> bool {
-        !self.in_flight.is_empty()
+        self.busy
     }
 
     /// How many entries wait.
@@ -83,7 +90,7 @@ impl<T> Batcher<T> {
     /// The entries of the next transaction; none while one is under way or nothing waits. Its
     /// outcome must be told by [`settle`](Self::settle).
     pub fn next_batch(&mut self) -> Option<Vec<Entry>> {
-        if self.is_busy() {
+        if self.busy {
             return None;
         }
         self.in_flight = match self.parts.pop_front() {
@@ -93,8 +100,14 @@ impl<T> Batcher<T> {
                 self.waiting.drain(..size).collect()
             }
         };
-        self.is_busy()
-            .then(|| self.in_flight.iter().map(|ticketed| ticketed.entry.clone()).collect())
+        self.busy = !self.in_flight.is_empty();
+        self.busy.then(|| self.in_flight.iter().map(|ticketed| ticketed.entry.clone()).collect())
+    }
+
+    /// Begins a transaction without entries, for the marks alone. False while one is under way. Its
+    /// outcome must be told by [`settle`](Self::settle) too.
+    pub fn begin_empty(&mut self) -> bool {
+        !std::mem::replace(&mut self.busy, true)
     }
 
     /// Takes the outcome of the transaction under way and returns the entries that are settled by it.
@@ -103,6 +116,7 @@ impl<T> Batcher<T> {
     /// take others with it. Where the store is not available, births are given back, because
     /// somebody waits for them and can try again; everything else is written later.
     pub fn settle(&mut self, result: Result<Vec<EntryOutcome>, StoreError>) -> Vec<Settled<T>> {
+        self.busy = false;
         let mut batch = std::mem::take(&mut self.in_flight);
         match result {
             Ok(outcomes) if outcomes.len() == batch.len() => batch

@@ -1,0 +1,95 @@
+//! Dead letters: stored for the operator, and told to the saga concerned.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use uuid::Uuid;
+
+use super::blocking::Blocking;
+use super::registry::{LookForInputs, Registry};
+use crate::contract::names::MessageId;
+use crate::ports::Clock;
+use crate::ports::bus::{Deliveries, Delivery, Message};
+use crate::ports::door::{DeadLetter, Door, NewInput, Request};
+use crate::saga::event::Setback;
+use crate::saga::id::Timestamp;
+
+/// Dead letters stored in one transaction.
+const BATCH: usize = 100;
+
+/// The pause after the store failed.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Makes a dead letter of a message. A command's saga is told that its outcome is unknown.
+pub(super) fn letter(message: &Message, reason: &str, now: Timestamp) -> DeadLetter {
+    let (queue, routing_key) = match &message.death {
+        Some(death) => (death.queue.clone(), death.routing_key.clone()),
+        None => (String::new(), message.kind.clone()),
+    };
+    let headers = serde_json::json!({
+        "messageId": message.id,
+        "type": message.kind,
+        "correlationId": message.correlation_id,
+        "replyTo": message.reply_to,
+        "traceparent": message.traceparent,
+    });
+    // Only commands want an answer.
+    let command = message.reply_to.as_ref().and_then(|_| MessageId::parse(&message.id));
+    let notice = command.map(|MessageId { saga, sequence }| NewInput {
+        id: Uuid::now_v7(),
+        saga,
+        client_key: format!("dead:{}", message.id),
+        request: Request::CommandLost { to: sequence, setback: Setback::DeadLettered },
+        if_version: None,
+        at: now,
+    });
+    DeadLetter {
+        id: Uuid::now_v7(),
+        message_id: message.id.clone(),
+        queue,
+        routing_key,
+        reason: reason.to_owned(),
+        headers: headers.to_string(),
+        body: message.body.to_vec(),
+        at: now,
+        notice,
+    }
+}
+
+/// Stores dead letters as they come, and has the owner look at the notices. Ends with its consumer.
+pub(super) async fn collect(
+    mut deliveries: Deliveries,
+    door: Arc<dyn Door>,
+    clock: Arc<dyn Clock>,
+    registry: Addr<Registry>,
+) {
+    let blocking = Blocking::new(1);
+    let mut batch = Vec::with_capacity(BATCH);
+    while deliveries.recv_many(&mut batch, BATCH).await > 0 {
+        let letters: Vec<DeadLetter> = batch
+            .iter()
+            .map(|delivery: &Delivery| {
+                let reason =
+                    delivery.message.death.as_ref().map_or("unknown", |death| &death.reason);
+                letter(&delivery.message, reason, clock.now())
+            })
+            .collect();
+        for letter in &letters {
+            tracing::warn!(message = %letter.message_id, queue = %letter.queue, reason = %letter.reason, "a message died");
+            metrics::counter!("skald_dead_letters_total").increment(1);
+        }
+        let door = Arc::clone(&door);
+        match blocking.run(move || door.bury(&letters)).await {
+            Ok(Ok(())) => {
+                batch.drain(..).for_each(Delivery::ack);
+                registry.do_send(LookForInputs);
+            }
+            failed => {
+                tracing::error!(?failed, "dead letters can't be stored; they stay in their queue");
+                tokio::time::sleep(RETRY_AFTER).await;
+                batch.clear();
+            }
+        }
+    }
+}

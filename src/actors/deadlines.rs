@@ -1,0 +1,117 @@
+//! The deadline poller: finds in the store what the timers in memory don't know of.
+//!
+//! It runs on a thread of its own, because timers on a busy one fire late.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use uuid::Uuid;
+
+use super::blocking::Blocking;
+use super::registry::{DueInStore, LookForInputs, Registry, Tick};
+use crate::ports::Clock;
+use crate::ports::ledger::{Ledger, Shard};
+use crate::saga::id::{SagaId, Timestamp};
+
+/// How often live sagas are looked at. Time-outs are seconds long.
+const TICK: Duration = Duration::from_millis(100);
+/// How often the store is looked at.
+const POLL: Duration = Duration::from_secs(1);
+/// How often the store is looked at from the beginning, for sagas whose actor was lost.
+const POLL_ALL: Duration = Duration::from_secs(60);
+/// Sagas read at a time.
+const PAGE: u32 = 1_000;
+/// How long idempotency keys are remembered.
+pub const CLAIMS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often old idempotency keys are forgotten, and how many at a time: a short transaction.
+const FORGET: Duration = Duration::from_secs(10);
+const FORGET_AT_ONCE: u32 = 2_000;
+
+/// Finds sagas that are due and not in memory.
+pub struct Deadlines {
+    shard: Shard,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    registry: Addr<Registry>,
+    blocking: Blocking,
+    cursor: (Timestamp, SagaId),
+    reading: bool,
+}
+
+const START: (Timestamp, SagaId) = (Timestamp(i64::MIN), SagaId(Uuid::nil()));
+
+impl Deadlines {
+    /// A poller for the sagas of `shard`.
+    pub fn new(
+        shard: Shard,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+        registry: Addr<Registry>,
+    ) -> Self {
+        Self {
+            shard,
+            ledger,
+            clock,
+            registry,
+            blocking: Blocking::new(1),
+            cursor: START,
+            reading: false,
+        }
+    }
+
+    fn poll(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.reading, true) {
+            return;
+        }
+        let (ledger, shard, cursor, now) =
+            (Arc::clone(&self.ledger), self.shard, self.cursor, self.clock.now());
+        let blocking = self.blocking.clone();
+        let page = async move { blocking.run(move || ledger.due(shard, cursor, now, PAGE)).await };
+        ctx.spawn(page.into_actor(self).map(|page, poller, ctx| {
+            poller.reading = false;
+            match page {
+                Ok(Ok(due)) => poller.found(&due, ctx),
+                failed => tracing::error!(?failed, "the store can't tell what is due"),
+            }
+        }));
+    }
+
+    fn found(&mut self, due: &[(Timestamp, SagaId)], ctx: &mut Context<Self>) {
+        let Some(last) = due.last() else { return };
+        self.cursor = *last;
+        self.registry.do_send(DueInStore(due.iter().map(|(_, saga)| *saga).collect()));
+        if due.len() >= PAGE as usize {
+            self.poll(ctx);
+        }
+    }
+
+    fn forget_claims(&mut self, ctx: &mut Context<Self>) {
+        let age = i64::try_from(CLAIMS_LAST.as_micros()).unwrap_or(i64::MAX);
+        let before = Timestamp(self.clock.now().0.saturating_sub(age));
+        let (ledger, blocking) = (Arc::clone(&self.ledger), self.blocking.clone());
+        let forget =
+            async move { blocking.run(move || ledger.forget_claims(before, FORGET_AT_ONCE)).await };
+        ctx.spawn(forget.into_actor(self).map(|forgotten, _, _| {
+            if let Ok(Err(error)) = forgotten {
+                tracing::warn!(%error, "old idempotency keys can't be forgotten");
+            }
+        }));
+    }
+}
+
+impl Actor for Deadlines {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.poll(ctx);
+        // A tick that finds the mailbox full is left out: the next one does its work.
+        ctx.run_interval(TICK, |poller, _| drop(poller.registry.try_send(Tick)));
+        ctx.run_interval(POLL, |poller, ctx| {
+            let _ = poller.registry.try_send(LookForInputs);
+            poller.poll(ctx);
+        });
+        ctx.run_interval(POLL_ALL, |poller, _| poller.cursor = START);
+        ctx.run_interval(FORGET, Self::forget_claims);
+    }
+}

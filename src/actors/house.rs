@@ -1,0 +1,60 @@
+//! What the actors of one shard share. They all live on one thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::Addr;
+
+use super::journal::{Journal, Shared};
+use super::publisher::Publisher;
+use super::timers::Timers;
+use crate::ports::Clock;
+use crate::ports::ledger::Shard;
+use crate::saga::catalogue::Catalogue;
+use crate::saga::input::Ignored;
+use crate::saga::outage::QueueWatch;
+
+/// What the actors of one shard share.
+pub struct House {
+    /// The shard.
+    pub shard: Shard,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What can be run.
+    pub catalogue: Catalogue,
+    /// Where entries are committed.
+    pub journal: Addr<Journal>,
+    /// Where messages go out.
+    pub publisher: Addr<Publisher>,
+    /// What the journal shares.
+    pub shared: Rc<Shared>,
+    /// When each saga in memory is due.
+    pub timers: RefCell<Timers>,
+    /// How the workers' queues get on.
+    pub queues: RefCell<QueueWatch>,
+    /// Answers that changed nothing, by kind.
+    pub ignored: RefCell<HashMap<Ignored, u64>>,
+    /// Sagas in memory.
+    pub awake: Cell<u64>,
+}
+
+impl House {
+    /// Counts an answer that changed nothing.
+    pub fn count_ignored(&self, kind: Ignored) {
+        *self.ignored.borrow_mut().entry(kind).or_default() += 1;
+        metrics::counter!("skald_answers_ignored_total", "kind" => ignored_as_str(kind))
+            .increment(1);
+    }
+}
+
+/// The name under which ignored answers are counted.
+pub fn ignored_as_str(kind: Ignored) -> &'static str {
+    match kind {
+        Ignored::Settled => "settled",
+        Ignored::NeverAsked => "never_asked",
+        Ignored::Superseded => "superseded",
+        Ignored::NothingDue => "nothing_due",
+    }
+}

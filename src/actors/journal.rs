@@ -1,0 +1,215 @@
+//! The journal: writes what the sagas decided, many of them in one transaction.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::blocking::Blocking;
+use super::panic::AbortOnPanic;
+use super::publisher::{Committed, Publisher};
+use crate::journal::batcher::{Batcher, Limits, Settled};
+use crate::ports::StoreError;
+use crate::ports::ledger::{Batch, Entry, EntryOutcome, Ledger, Marks, Shard};
+
+/// How long marks may stay unwritten while nothing else is: long enough to be free, short enough
+/// that a restart re-sends little.
+const FLUSH_AFTER: Duration = Duration::from_millis(200);
+
+/// The pause before a transaction is tried again that failed because the store was not available.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// Whoever waits for an entry's outcome.
+pub type Ticket = oneshot::Sender<Result<EntryOutcome, StoreError>>;
+
+/// What one shard's journal has done since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    /// Transactions that wrote at least one entry.
+    pub commits: u64,
+    /// Entries that they wrote.
+    pub transitions: u64,
+}
+
+/// What a journal shares with the actors of its shard.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// How far the broker has confirmed; the publisher moves it.
+    pub marks: Cell<Marks>,
+    /// What the journal has done.
+    pub work: Cell<Work>,
+    /// Entries that wait for a transaction.
+    pub waiting: Cell<usize>,
+    /// Whether the last transaction failed because the store was not available.
+    pub store_is_away: Cell<bool>,
+}
+
+/// The one writer of a shard.
+pub struct Journal {
+    batcher: Batcher<Ticket>,
+    shard: Shard,
+    epoch: i64,
+    ledger: Arc<dyn Ledger>,
+    blocking: Blocking,
+    publisher: Addr<Publisher>,
+    shared: Rc<Shared>,
+    flushed: Marks,
+    pausing: bool,
+    _guard: AbortOnPanic,
+}
+
+/// Write `entry`. Bounded by its senders: a saga has at most one entry under way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Commit {
+    /// What happened to a saga.
+    pub entry: Entry,
+    /// Who waits for it; dropped if the journal is full.
+    pub ticket: Ticket,
+}
+
+/// The transaction under way came to its end.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct TransactionEnded {
+    marks: Marks,
+    result: Result<Vec<EntryOutcome>, StoreError>,
+}
+
+impl Journal {
+    /// A journal for `shard`, which the caller claimed under `epoch`.
+    pub fn new(
+        shard: Shard,
+        epoch: i64,
+        ledger: Arc<dyn Ledger>,
+        publisher: Addr<Publisher>,
+        shared: Rc<Shared>,
+    ) -> Self {
+        Self {
+            batcher: Batcher::new(Limits::default()),
+            shard,
+            epoch,
+            ledger,
+            blocking: Blocking::new(1),
+            publisher,
+            flushed: shared.marks.get(),
+            shared,
+            pausing: false,
+            _guard: AbortOnPanic("journal"),
+        }
+    }
+
+    /// Starts the next transaction, if there is something to write and none is under way.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        self.shared.waiting.set(self.batcher.waiting());
+        if self.pausing {
+            return;
+        }
+        if let Some(entries) = self.batcher.next_batch() {
+            self.begin(entries, ctx);
+        }
+    }
+
+    fn begin(&mut self, entries: Vec<Entry>, ctx: &mut Context<Self>) {
+        let marks = self.shared.marks.get();
+        let batch = Batch { shard: self.shard, epoch: self.epoch, marks, entries };
+        let ledger = Arc::clone(&self.ledger);
+        let blocking = self.blocking.clone();
+        let own = ctx.address();
+        actix::spawn(async move {
+            let result =
+                blocking.run(move || ledger.commit(&batch)).await.unwrap_or_else(|broken_off| {
+                    Err(StoreError::Unavailable {
+                        store: "orchestrator",
+                        cause: broken_off.to_string(),
+                    })
+                });
+            own.do_send(TransactionEnded { marks, result });
+        });
+    }
+
+    /// Writes the marks alone, if they moved and nothing else is to be written.
+    fn flush_when_idle(&mut self, ctx: &mut Context<Self>) {
+        let moved = self.shared.marks.get() != self.flushed;
+        if moved && !self.pausing && self.batcher.begin_empty() {
+            self.begin(Vec::new(), ctx);
+        }
+    }
+
+    fn settle(&mut self, result: Result<Vec<EntryOutcome>, StoreError>) {
+        let settled = self.batcher.settle(result);
+        let written = settled
+            .iter()
+            .filter(|entry| matches!(entry.outcome, Ok(EntryOutcome::Written(_))))
+            .count();
+        if written > 0 {
+            let Work { commits, transitions } = self.shared.work.get();
+            self.shared
+                .work
+                .set(Work { commits: commits + 1, transitions: transitions + written as u64 });
+        }
+        let mut committed = Vec::with_capacity(written);
+        for Settled { entry, ticket, outcome } in settled {
+            if let Ok(EntryOutcome::Written(first_seq)) = outcome {
+                committed.push((first_seq, entry));
+            }
+            // A saga's actor that is gone by now will find the outcome in the store.
+            let _ = ticket.send(outcome);
+        }
+        if !committed.is_empty() {
+            self.publisher.do_send(Committed(committed));
+        }
+    }
+}
+
+impl Actor for Journal {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(FLUSH_AFTER, Self::flush_when_idle);
+    }
+}
+
+impl Handler<Commit> for Journal {
+    type Result = ();
+
+    fn handle(&mut self, Commit { entry, ticket }: Commit, ctx: &mut Self::Context) {
+        if let Err(refused) = self.batcher.offer(entry, ticket) {
+            let cause = "too many transitions wait to be written".to_owned();
+            let _ =
+                refused.ticket.send(Err(StoreError::Unavailable { store: "orchestrator", cause }));
+        }
+        self.pump(ctx);
+    }
+}
+
+impl Handler<TransactionEnded> for Journal {
+    type Result = ();
+
+    fn handle(
+        &mut self,
+        TransactionEnded { marks, result }: TransactionEnded,
+        ctx: &mut Self::Context,
+    ) {
+        let away = matches!(result, Err(StoreError::Unavailable { .. }));
+        self.shared.store_is_away.set(away);
+        match &result {
+            Ok(_) => self.flushed = marks,
+            Err(error) => {
+                tracing::error!(shard = self.shard, %error, "a transaction was not committed")
+            }
+        }
+        self.settle(result);
+        if away {
+            self.pausing = true;
+            ctx.run_later(RETRY_AFTER, |journal, ctx| {
+                journal.pausing = false;
+                journal.pump(ctx);
+            });
+        }
+        self.pump(ctx);
+    }
+}

@@ -1,0 +1,353 @@
+//! The publisher: lets out what is committed, and keeps the marks.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::mpsc;
+
+use super::blocking::Blocking;
+use super::journal::Shared;
+use super::panic::AbortOnPanic;
+use super::registry::{CommandLost, Registry};
+use crate::contract;
+use crate::journal::feed::{Feed, PAGE};
+use crate::ports::bus::{Bus, Outgoing, Receipt, Settlement};
+use crate::ports::ledger::{Entry, HistoryRow, Ledger, Marks, Seq, Shard, ShardState};
+use crate::saga::catalogue::Catalogue;
+use crate::saga::effect;
+use crate::saga::event::{Recorded, Setback};
+use crate::saga::id::{QueueName, Sequence};
+use crate::saga::state::Saga;
+
+/// How long to wait before the history is read for what could not be published. A full queue does
+/// not empty faster for being asked more often.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How often a command that reaches no queue is tried, before its saga is told. With
+/// [`READ_AGAIN_AFTER`] it is two seconds: a worker that declares its queue at its start makes it.
+const UNROUTABLE_TRIES: u32 = 20;
+
+/// Sends a shard's commands and events.
+pub struct Publisher {
+    shard: Shard,
+    reply_to: QueueName,
+    bus: Arc<dyn Bus>,
+    ledger: Arc<dyn Ledger>,
+    blocking: Blocking,
+    catalogue: Catalogue,
+    registry: Option<Addr<Registry>>,
+    shared: Rc<Shared>,
+    commands: Feed,
+    events: Feed,
+    /// Commands that reached no queue, and how often they were tried. At most as many as are
+    /// outstanding, which admission bounds.
+    unroutable: BTreeMap<Seq, u32>,
+    /// Whether a message failed since the last tick: then pages wait for the next one.
+    failing: bool,
+    reading: bool,
+    receipts: mpsc::UnboundedSender<(u64, Settlement)>,
+    settled: Option<mpsc::UnboundedReceiver<(u64, Settlement)>>,
+    _guard: AbortOnPanic,
+}
+
+/// These entries are committed; the numbers are the seqs of their first events.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Committed(pub Vec<(Seq, Entry)>);
+
+/// Send the open command of `saga` that was asked at `sequence` once more. Costs no attempt and
+/// moves no mark.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct AskAgain {
+    /// The saga.
+    pub saga: Saga,
+    /// The event that asked.
+    pub sequence: Sequence,
+}
+
+/// Where to report commands that were lost; sent once, at the start.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Introduce(pub Addr<Registry>);
+
+/// Receipts came in.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Receipts(Vec<(u64, Settlement)>);
+
+/// The tag of receipts that nobody waits for.
+const UNTRACKED: u64 = u64::MAX;
+
+/// Tags tell commands from events by their lowest bit.
+fn tag(seq: Seq, kind: Kind) -> u64 {
+    seq << 1 | u64::from(kind == Kind::Event)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Command,
+    Event,
+}
+
+impl Publisher {
+    /// A publisher that continues where the shard's marks are.
+    pub fn new(
+        shard: Shard,
+        state: &ShardState,
+        bus: Arc<dyn Bus>,
+        ledger: Arc<dyn Ledger>,
+        catalogue: Catalogue,
+        shared: Rc<Shared>,
+    ) -> Self {
+        let (receipts, settled) = mpsc::unbounded_channel();
+        shared.marks.set(state.marks);
+        Self {
+            shard,
+            reply_to: contract::names::reply_queue(shard),
+            bus,
+            ledger,
+            blocking: Blocking::new(1),
+            catalogue,
+            registry: None,
+            shared,
+            commands: Feed::resume(state.marks.commands, state.last_seq),
+            events: Feed::resume(state.marks.events, state.last_seq),
+            unroutable: BTreeMap::new(),
+            failing: false,
+            reading: false,
+            receipts,
+            settled: Some(settled),
+            _guard: AbortOnPanic("publisher"),
+        }
+    }
+
+    fn committed(&mut self, first_seq: Seq, entry: &Entry) {
+        for (recorded, seq) in entry.events.iter().zip(first_seq..) {
+            let now = self.commands.committed(seq);
+            if now {
+                self.send_command(seq, &entry.saga, recorded);
+            }
+            let now = self.events.committed(seq);
+            if now {
+                self.send_event(seq, &entry.saga, recorded);
+            }
+        }
+    }
+
+    /// Publishes the command of a row, if it has one whose outcome is still of interest.
+    fn send_command(&mut self, seq: Seq, saga: &Saga, recorded: &Recorded) {
+        let open = effect::is_open(saga, recorded.sequence);
+        match open.then(|| self.render_command(saga, recorded)).flatten() {
+            Some(outgoing) => {
+                self.commands.published(seq);
+                self.publish(outgoing, tag(seq, Kind::Command));
+            }
+            None => self.commands.nothing_to_send(seq),
+        }
+    }
+
+    fn send_event(&mut self, seq: Seq, saga: &Saga, recorded: &Recorded) {
+        match self.render_event(saga, recorded) {
+            Some(outgoing) => {
+                self.events.published(seq);
+                self.publish(outgoing, tag(seq, Kind::Event));
+            }
+            None => self.events.nothing_to_send(seq),
+        }
+    }
+
+    fn render_command(&self, saga: &Saga, recorded: &Recorded) -> Option<Outgoing> {
+        let runnable = self.catalogue.get(&saga.birth.definition)?;
+        let command = effect::command(&runnable.definition, saga, recorded)?;
+        contract::command::write(runnable.script.as_ref(), &command, &self.reply_to)
+            .inspect_err(|error| {
+                tracing::error!(saga = %saga.id, step = %command.step.name, %error, "a command can't be written");
+            })
+            .ok()
+    }
+
+    fn render_event(&self, saga: &Saga, recorded: &Recorded) -> Option<Outgoing> {
+        let runnable = self.catalogue.get(&saga.birth.definition)?;
+        contract::event::write(runnable.script.as_ref(), saga, recorded)
+            .inspect_err(|error| {
+                tracing::error!(saga = %saga.id, sequence = recorded.sequence, %error, "an event can't be written");
+            })
+            .ok()?
+    }
+
+    fn publish(&self, outgoing: Outgoing, tag: u64) {
+        self.bus.publish(outgoing, Receipt::new(self.receipts.clone(), tag));
+    }
+
+    fn settle(&mut self, tag: u64, settlement: Settlement) {
+        if tag == UNTRACKED {
+            return;
+        }
+        let seq = tag >> 1;
+        if tag & 1 == 1 {
+            // Nobody has to listen to events.
+            let settlement = if settlement == Settlement::Unroutable {
+                Settlement::Confirmed
+            } else {
+                settlement
+            };
+            self.failing |= settlement != Settlement::Confirmed;
+            return self.events.settled(seq, settlement);
+        }
+        self.commands.settled(seq, settlement);
+        self.failing |= settlement != Settlement::Confirmed;
+        match settlement {
+            Settlement::Unroutable => *self.unroutable.entry(seq).or_default() += 1,
+            Settlement::Confirmed => drop(self.unroutable.remove(&seq)),
+            Settlement::Rejected | Settlement::Unknown => {}
+        }
+    }
+
+    /// Reads the next page of what has to be published from the history, if anything has.
+    fn read_history(&mut self, ctx: &mut Context<Self>) {
+        let wanted = [self.commands.wants_page_after(), self.events.wants_page_after()];
+        let Some(after) = wanted.into_iter().flatten().min() else { return };
+        if std::mem::replace(&mut self.reading, true) {
+            return;
+        }
+        let (ledger, shard, blocking) =
+            (Arc::clone(&self.ledger), self.shard, self.blocking.clone());
+        let page =
+            async move { blocking.run(move || ledger.history_after(shard, after, PAGE)).await };
+        ctx.spawn(page.into_actor(self).map(move |page, publisher, ctx| {
+            publisher.reading = false;
+            match page {
+                Ok(Ok(rows)) => publisher.send_page(after, &rows, ctx),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the history can't be read for publishing")
+                }
+                Err(error) => tracing::error!(%error, "the history can't be read for publishing"),
+            }
+        }));
+    }
+
+    fn send_page(&mut self, after: Seq, rows: &[HistoryRow], ctx: &mut Context<Self>) {
+        let full = rows.len() >= PAGE as usize;
+        let to = rows.last().map_or(after, |row| row.seq);
+        for row in rows {
+            if self.commands.wants(row.seq) {
+                self.give_up_or_send(row, ctx);
+            }
+            if self.events.wants(row.seq) {
+                self.send_event(row.seq, &row.saga, &row.recorded);
+            }
+        }
+        for feed in [&mut self.commands, &mut self.events] {
+            if let Some(cursor) =
+                feed.wants_page_after().filter(|cursor| *cursor >= after && (*cursor < to || !full))
+            {
+                feed.read(cursor, to.max(cursor));
+            }
+        }
+        self.update_marks();
+        if full && !self.failing {
+            self.read_history(ctx);
+        }
+    }
+
+    /// Sends a command again, unless it found no queue too often: then its saga is told instead,
+    /// and only once that is on record is the row done with.
+    fn give_up_or_send(&mut self, row: &HistoryRow, ctx: &mut Context<Self>) {
+        let tries = self.unroutable.get(&row.seq).copied().unwrap_or(0);
+        if tries < UNROUTABLE_TRIES {
+            return self.send_command(row.seq, &row.saga, &row.recorded);
+        }
+        let Some(registry) = self.registry.clone() else { return };
+        tracing::error!(saga = %row.saga.id, sequence = row.recorded.sequence, "no queue takes a command");
+        let (seq, saga, to) = (row.seq, row.saga.id, row.recorded.sequence);
+        self.commands.published(seq);
+        let told = registry.send(CommandLost { saga, to, setback: Setback::Unroutable });
+        ctx.spawn(told.into_actor(self).map(move |told, publisher, _| match told {
+            Ok(Ok(())) => {
+                publisher.unroutable.remove(&seq);
+                publisher.commands.settled(seq, Settlement::Confirmed);
+                publisher.update_marks();
+            }
+            _ => publisher.commands.settled(seq, Settlement::Unknown),
+        }));
+    }
+
+    fn update_marks(&self) {
+        self.shared.marks.set(Marks { commands: self.commands.mark(), events: self.events.mark() });
+    }
+}
+
+impl Actor for Publisher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(mut settled) = self.settled.take() {
+            let own = ctx.address();
+            actix::spawn(async move {
+                let mut receipts = Vec::new();
+                while settled.recv_many(&mut receipts, PAGE as usize).await > 0 {
+                    own.do_send(Receipts(std::mem::take(&mut receipts)));
+                }
+            });
+        }
+        ctx.run_interval(READ_AGAIN_AFTER, |publisher, ctx| {
+            publisher.failing = false;
+            publisher.read_history(ctx);
+        });
+    }
+}
+
+impl Handler<Introduce> for Publisher {
+    type Result = ();
+
+    fn handle(&mut self, Introduce(registry): Introduce, _: &mut Self::Context) {
+        self.registry = Some(registry);
+    }
+}
+
+impl Handler<Committed> for Publisher {
+    type Result = ();
+
+    fn handle(&mut self, Committed(mut entries): Committed, _: &mut Self::Context) {
+        // A batch's entries are committed together; the track wants their rows in order.
+        entries.sort_unstable_by_key(|(first_seq, _)| *first_seq);
+        for (first_seq, entry) in &entries {
+            self.committed(*first_seq, entry);
+        }
+        self.update_marks();
+    }
+}
+
+impl Handler<AskAgain> for Publisher {
+    type Result = ();
+
+    fn handle(&mut self, AskAgain { saga, sequence }: AskAgain, _: &mut Self::Context) {
+        let Some(runnable) = self.catalogue.get(&saga.birth.definition) else { return };
+        for command in effect::open_commands(&runnable.definition, &saga) {
+            if command.sequence != sequence {
+                continue;
+            }
+            match contract::command::write(runnable.script.as_ref(), &command, &self.reply_to) {
+                Ok(outgoing) => self.publish(outgoing, UNTRACKED),
+                Err(error) => {
+                    tracing::error!(saga = %saga.id, %error, "a command can't be written")
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Receipts> for Publisher {
+    type Result = ();
+
+    fn handle(&mut self, Receipts(receipts): Receipts, _: &mut Self::Context) {
+        for (tag, settlement) in receipts {
+            self.settle(tag, settlement);
+        }
+        self.update_marks();
+    }
+}

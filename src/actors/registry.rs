@@ -1,0 +1,458 @@
+//! The registry: which sagas are in memory, and waking those that are not.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::dev::SendError;
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::blocking::Blocking;
+use super::dead_letters;
+use super::house::House;
+use super::panic::AbortOnPanic;
+use super::saga::{SagaActor, Tell};
+use crate::contract::names::MessageId;
+use crate::ports::StoreError;
+use crate::ports::bus::Delivery;
+use crate::ports::door::{Admitted, Door, InputId, NewInput, PendingInput, Request};
+use crate::ports::ledger::Ledger;
+use crate::saga::event::Setback;
+use crate::saga::id::{SagaId, Sequence, Timestamp};
+use crate::saga::input::Answer;
+use crate::saga::state::Saga;
+
+/// Sagas loaded by one query.
+const LOAD: usize = 500;
+/// Inputs read at a time.
+const INPUTS: u32 = 500;
+/// Sagas told of a passed moment at a time, so that many at once don't hold up the replies.
+const DUE: usize = 2_000;
+/// How often within the time after which a saga may sleep the registry looks for such sagas. A look
+/// costs a glance at every saga in memory.
+const SWEEPS: u32 = 4;
+/// The pause after the store failed.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// What may wait for one saga while it is loaded; more is given back to where it came from.
+const WAITING_PER_SAGA: usize = 1_000;
+
+/// Where a saga is.
+enum Slot {
+    /// In memory.
+    Awake { actor: Addr<SagaActor>, touched: Instant },
+    /// On its way from the store; this waits for it.
+    Loading(Vec<Tell>),
+}
+
+/// Knows which sagas are in memory.
+pub struct Registry {
+    pub(super) house: Rc<House>,
+    ledger: Arc<dyn Ledger>,
+    door: Arc<dyn Door>,
+    blocking: Blocking,
+    sleep_after: Duration,
+    swept: Instant,
+    slots: HashMap<SagaId, Slot>,
+    to_load: Vec<SagaId>,
+    loading: bool,
+    /// Inputs at their sagas.
+    in_hand: HashSet<InputId>,
+    reading_inputs: bool,
+    /// Those who wait for the inputs to be read once more.
+    knocked: Vec<(SagaId, oneshot::Sender<()>)>,
+    _guard: AbortOnPanic,
+}
+
+/// Answers of workers.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Answers(pub Vec<(MessageId, Answer, Delivery)>);
+
+/// The moments of these sagas have come, says the store.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct DueInStore(pub Vec<SagaId>);
+
+/// Look whose moment has come, and who may sleep.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Tick;
+
+/// Look at the inputs of a saga; the sender is dropped once it is done.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Knock(pub SagaId, pub oneshot::Sender<()>);
+
+/// Look whether there are inputs.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LookForInputs;
+
+/// A command got nowhere; put that on record for its saga.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct CommandLost {
+    /// The saga.
+    pub saga: SagaId,
+    /// The event that asked.
+    pub to: Sequence,
+    /// What happened.
+    pub setback: Setback,
+}
+
+/// A message can't be applied: store it among the dead letters, then acknowledge it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Bury {
+    /// The message.
+    pub delivery: Delivery,
+    /// Why.
+    pub reason: String,
+}
+
+/// An actor ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Gone {
+    /// Its saga.
+    pub saga: SagaId,
+    /// The actor; there may be another one by now.
+    pub actor: Addr<SagaActor>,
+}
+
+impl Registry {
+    /// A registry with no saga in memory. A saga that had nothing to do for `sleep_after` is
+    /// dropped from memory.
+    pub fn new(
+        house: Rc<House>,
+        ledger: Arc<dyn Ledger>,
+        door: Arc<dyn Door>,
+        sleep_after: Duration,
+    ) -> Self {
+        Self {
+            house,
+            ledger,
+            door,
+            blocking: Blocking::new(2),
+            sleep_after,
+            swept: Instant::now(),
+            slots: HashMap::new(),
+            to_load: Vec::new(),
+            loading: false,
+            in_hand: HashSet::new(),
+            reading_inputs: false,
+            knocked: Vec::new(),
+            _guard: AbortOnPanic("registry"),
+        }
+    }
+
+    /// Tells a saga something, waking it first if it sleeps.
+    fn tell(&mut self, saga: SagaId, tell: Tell, ctx: &mut Context<Self>) {
+        let tell = match self.slots.get_mut(&saga) {
+            Some(Slot::Awake { actor, touched }) => {
+                *touched = Instant::now();
+                match actor.try_send(tell) {
+                    Ok(()) => return,
+                    Err(SendError::Full(tell)) => {
+                        let sent = actor.send(tell);
+                        actix::spawn(async move { sent.await.unwrap_or_default() });
+                        return;
+                    }
+                    // It panicked, or is about to be gone: the store has what it knew.
+                    Err(SendError::Closed(tell)) => tell,
+                }
+            }
+            Some(Slot::Loading(waiting)) => {
+                if waiting.len() < WAITING_PER_SAGA {
+                    waiting.push(tell);
+                }
+                return;
+            }
+            None => tell,
+        };
+        self.slots.insert(saga, Slot::Loading(vec![tell]));
+        self.to_load.push(saga);
+        self.load(ctx);
+    }
+
+    /// Loads the sagas that something waits for, many with one query.
+    fn load(&mut self, ctx: &mut Context<Self>) {
+        if self.loading || self.to_load.is_empty() {
+            return;
+        }
+        self.loading = true;
+        let size = self.to_load.len().min(LOAD);
+        let ids: Vec<SagaId> = self.to_load.drain(..size).collect();
+        let (ledger, blocking) = (Arc::clone(&self.ledger), self.blocking.clone());
+        let load = async move {
+            let loaded = blocking.run({
+                let ids = ids.clone();
+                move || ledger.load(&ids)
+            });
+            (loaded.await, ids)
+        };
+        ctx.spawn(load.into_actor(self).map(|(loaded, ids), registry, ctx| {
+            registry.loading = false;
+            match loaded {
+                Ok(Ok(sagas)) => {
+                    registry.loaded(ids, sagas, ctx);
+                    registry.load(ctx);
+                }
+                failed => {
+                    tracing::error!(
+                        ?failed,
+                        sagas = ids.len(),
+                        "sagas can't be loaded; trying again"
+                    );
+                    registry.to_load.extend(ids);
+                    ctx.run_later(RETRY_AFTER, Self::load);
+                }
+            }
+        }));
+    }
+
+    fn loaded(&mut self, ids: Vec<SagaId>, sagas: Vec<Saga>, ctx: &mut Context<Self>) {
+        let mut sagas: HashMap<SagaId, Saga> =
+            sagas.into_iter().map(|saga| (saga.id, saga)).collect();
+        for id in ids {
+            let Some(Slot::Loading(waiting)) = self.slots.remove(&id) else { continue };
+            let saga = sagas.remove(&id);
+            let runnable = saga
+                .as_ref()
+                .and_then(|saga| self.house.catalogue.get(&saga.birth.definition))
+                .cloned();
+            match (saga, runnable) {
+                (Some(saga), Some(runnable)) => {
+                    let actor = SagaActor::new(
+                        id,
+                        Some(saga),
+                        runnable,
+                        Rc::clone(&self.house),
+                        ctx.address(),
+                    );
+                    self.slots
+                        .insert(id, Slot::Awake { actor: actor.start(), touched: Instant::now() });
+                    for tell in waiting {
+                        self.tell(id, tell, ctx);
+                    }
+                }
+                (saga, _) => {
+                    let reason = if saga.is_some() {
+                        "its definition is not known here"
+                    } else {
+                        "no such saga"
+                    };
+                    tracing::error!(saga = %id, reason, "a saga can't be woken");
+                    for tell in waiting {
+                        if let Tell::Answer { delivery, .. } = tell {
+                            ctx.notify(Bury { delivery, reason: format!("saga {id}: {reason}") });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes an actor in for a saga about to be born.
+    pub(super) fn start(
+        &mut self,
+        saga: SagaId,
+        actor: SagaActor,
+        first: Tell,
+        ctx: &mut Context<Self>,
+    ) {
+        let actor = actor.start();
+        self.slots.insert(saga, Slot::Awake { actor, touched: Instant::now() });
+        self.tell(saga, first, ctx);
+    }
+
+    /// Drops the sagas from memory that had nothing to do for a while and won't have soon. The
+    /// store tells when they are due.
+    fn put_to_sleep(&mut self, now: Timestamp) {
+        if self.swept.elapsed() < self.sleep_after / SWEEPS {
+            return;
+        }
+        self.swept = Instant::now();
+        let sleep_after = self.sleep_after;
+        let soon = now.plus_millis(u64::try_from(sleep_after.as_millis()).unwrap_or(u64::MAX));
+        let mut timers = self.house.timers.borrow_mut();
+        self.slots.retain(|id, slot| {
+            let Slot::Awake { actor, touched } = slot else { return true };
+            let idle =
+                touched.elapsed() >= sleep_after && timers.due(*id).is_none_or(|due| due > soon);
+            if idle {
+                actor.do_send(Tell::Doze);
+                timers.set(*id, None);
+            }
+            !idle
+        });
+    }
+
+    /// Reads the inputs that wait, and hands them to their sagas.
+    fn read_inputs(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.reading_inputs, true) {
+            return;
+        }
+        let knocked = std::mem::take(&mut self.knocked);
+        let (door, shard, blocking) =
+            (Arc::clone(&self.door), self.house.shard, self.blocking.clone());
+        let read = async move { blocking.run(move || door.pending(shard, INPUTS)).await };
+        ctx.spawn(read.into_actor(self).map(move |pending, registry, ctx| {
+            registry.reading_inputs = false;
+            match pending {
+                Ok(Ok(pending)) => registry.hand_out(pending, knocked, ctx),
+                failed => tracing::error!(?failed, "the inputs can't be read"),
+            }
+            if !registry.knocked.is_empty() {
+                registry.read_inputs(ctx);
+            }
+        }));
+    }
+
+    fn hand_out(
+        &mut self,
+        pending: Vec<PendingInput>,
+        mut knocked: Vec<(SagaId, oneshot::Sender<()>)>,
+        ctx: &mut Context<Self>,
+    ) {
+        for input in pending {
+            if !self.in_hand.insert(input.id) {
+                continue;
+            }
+            let (id, saga) = (input.id, input.saga);
+            let waiting: Vec<_> = knocked.extract_if(.., |(knocked, _)| *knocked == saga).collect();
+            let (done, settled) = oneshot::channel();
+            self.tell(saga, Tell::Input(input, done), ctx);
+            ctx.spawn(settled.into_actor(self).map(move |_: Result<InputId, _>, registry, _| {
+                registry.in_hand.remove(&id);
+                drop(waiting);
+            }));
+        }
+    }
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Submissions and replies are bounded by their senders; this keeps them from waiting for a
+        // slot while the registry is busy.
+        ctx.set_mailbox_capacity(4_096);
+    }
+}
+
+impl Handler<Answers> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Answers(answers): Answers, ctx: &mut Self::Context) {
+        for (id, answer, delivery) in answers {
+            self.tell(id.saga, Tell::Answer { to: id.sequence, answer, delivery }, ctx);
+        }
+    }
+}
+
+impl Handler<DueInStore> for Registry {
+    type Result = ();
+
+    /// Sagas in memory have their own timers.
+    fn handle(&mut self, DueInStore(due): DueInStore, ctx: &mut Self::Context) {
+        for saga in due {
+            if !self.slots.contains_key(&saga) {
+                self.tell(saga, Tell::Due, ctx);
+            }
+        }
+    }
+}
+
+impl Handler<Tick> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Tick, ctx: &mut Self::Context) {
+        let now = self.house.clock.now();
+        let due = self.house.timers.borrow_mut().take_due(now, DUE);
+        for saga in due {
+            self.tell(saga, Tell::Due, ctx);
+        }
+        self.put_to_sleep(now);
+    }
+}
+
+impl Handler<Knock> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Knock(saga, done): Knock, ctx: &mut Self::Context) {
+        self.knocked.push((saga, done));
+        self.read_inputs(ctx);
+    }
+}
+
+impl Handler<LookForInputs> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: LookForInputs, ctx: &mut Self::Context) {
+        self.read_inputs(ctx);
+    }
+}
+
+impl Handler<CommandLost> for Registry {
+    type Result = ResponseActFuture<Self, Result<(), StoreError>>;
+
+    fn handle(&mut self, lost: CommandLost, _: &mut Self::Context) -> Self::Result {
+        let input = NewInput {
+            id: uuid::Uuid::now_v7(),
+            saga: lost.saga,
+            client_key: format!("lost:{}", lost.to),
+            request: Request::CommandLost { to: lost.to, setback: lost.setback },
+            if_version: None,
+            at: self.house.clock.now(),
+        };
+        let (door, blocking) = (Arc::clone(&self.door), self.blocking.clone());
+        let admit = async move { blocking.run(move || door.admit(&input)).await };
+        Box::pin(admit.into_actor(self).map(|admitted, registry, ctx| match admitted {
+            Ok(Ok(
+                Admitted::Stored(_)
+                | Admitted::Repeated(..)
+                | Admitted::KeyTaken
+                | Admitted::NoSuchSaga,
+            )) => {
+                registry.read_inputs(ctx);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error),
+            Err(error) => {
+                Err(StoreError::Unavailable { store: "orchestrator", cause: error.to_string() })
+            }
+        }))
+    }
+}
+
+impl Handler<Bury> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Bury { delivery, reason }: Bury, ctx: &mut Self::Context) {
+        let letter = dead_letters::letter(&delivery.message, &reason, self.house.clock.now());
+        let (door, blocking) = (Arc::clone(&self.door), self.blocking.clone());
+        let bury = async move { blocking.run(move || door.bury(&[letter])).await };
+        ctx.spawn(bury.into_actor(self).map(move |buried, _, ctx| match buried {
+            Ok(Ok(())) => delivery.ack(),
+            failed => {
+                tracing::error!(?failed, "a dead letter can't be stored; it stays in its queue");
+                ctx.run_later(RETRY_AFTER, move |_, _| drop(delivery));
+            }
+        }));
+    }
+}
+
+impl Handler<Gone> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Gone { saga, actor }: Gone, _: &mut Self::Context) {
+        if matches!(self.slots.get(&saga), Some(Slot::Awake { actor: awake, .. }) if *awake == actor)
+        {
+            self.slots.remove(&saga);
+            self.house.timers.borrow_mut().set(saga, None);
+        }
+    }
+}

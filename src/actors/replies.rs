@@ -1,0 +1,36 @@
+//! The reply consumer: reads what workers answer and hands it to the registry.
+
+use actix::Addr;
+
+use super::registry::{Answers, Bury, Registry};
+use crate::contract::reply;
+use crate::ports::bus::{Deliveries, Delivery};
+
+/// Answers handed over at a time.
+const BATCH: usize = 256;
+
+/// Unsettled answers at a time: enough for two full transactions, so that one gathers while the
+/// other commits.
+pub(super) const PREFETCH: usize = 2_000;
+
+/// Hands answers over as they come. Ends with its consumer.
+pub(super) async fn consume(mut deliveries: Deliveries, registry: Addr<Registry>) {
+    let mut batch: Vec<Delivery> = Vec::with_capacity(BATCH);
+    while deliveries.recv_many(&mut batch, BATCH).await > 0 {
+        let mut answers = Vec::with_capacity(batch.len());
+        for delivery in batch.drain(..) {
+            match reply::read(&delivery.message) {
+                Ok((id, answer)) => answers.push((id, answer, delivery)),
+                Err(error) => {
+                    tracing::warn!(message = %delivery.message.id, %error, "an answer to nothing");
+                    let reason = error.to_string();
+                    registry.do_send(Bury { delivery, reason });
+                }
+            }
+        }
+        // Waits for a place in the registry's mailbox: its pace is the consumer's.
+        if registry.send(Answers(answers)).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Taking orders in.
+
+use std::rc::Rc;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::registry::Registry;
+use super::saga::{Begin, SagaActor, Tell};
+use crate::orders::script;
+use crate::ports::orchestrator::{NewOrder, SubmitError, Submitted};
+use crate::saga::event::Birth;
+use crate::saga::id::DefinitionRef;
+
+/// How many commands may be outstanding in one queue before orders are refused. They are what the
+/// process holds in memory for a worker that is away: some 60 MB.
+pub const MAX_OUTSTANDING: u64 = 120_000;
+
+/// When a refused client should come back: a queue that is full takes seconds to drain.
+const RETRY_AFTER_S: u32 = 2;
+
+/// Take in an order.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Submit {
+    /// The order.
+    pub order: NewOrder,
+    /// What new orders run.
+    pub definition: DefinitionRef,
+    /// Who waits for the answer.
+    pub reply: oneshot::Sender<Result<Submitted, SubmitError>>,
+}
+
+impl Handler<Submit> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Submit { order, definition, reply }: Submit, ctx: &mut Self::Context) {
+        if let Err(refusal) = self.admission() {
+            let _ = reply.send(Err(refusal));
+            return;
+        }
+        let NewOrder { order, claim, traceparent, watch } = order;
+        let runnable = self.house.catalogue.get(&definition).cloned();
+        let (Some(runnable), Ok(input)) = (runnable, script::input(&order)) else {
+            let _ = reply.send(Err(SubmitError::Store(format!(
+                "definition {definition} is not known here"
+            ))));
+            return;
+        };
+        let id = order.saga;
+        let birth = Birth {
+            definition,
+            key: order.id.to_string(),
+            input,
+            deadline: order.created_at.plus_millis(runnable.definition.deadline_ms),
+            traceparent,
+        };
+        let actor = SagaActor::new(id, None, runnable, Rc::clone(&self.house), ctx.address());
+        let begin = Begin { id, birth, order, claim, watch, reply };
+        self.start(id, actor, Tell::Begin(Box::new(begin)), ctx);
+    }
+}
+
+impl Registry {
+    /// Refuses orders while too much waits for a worker or for the store.
+    fn admission(&self) -> Result<(), SubmitError> {
+        let full = |what: String| Err(SubmitError::Busy { what, retry_after_s: RETRY_AFTER_S });
+        if self.house.shared.store_is_away.get() {
+            return Err(SubmitError::Store("the store is not available".to_owned()));
+        }
+        match self.house.queues.borrow().fullest() {
+            Some((queue, count)) if count >= MAX_OUTSTANDING => full(format!("queue {queue}")),
+            _ => Ok(()),
+        }
+    }
+}
