@@ -1,6 +1,14 @@
+pub mod actors;
+pub mod app;
+pub mod bus;
+pub mod cli;
+pub mod config;
 pub mod contract;
-pub mod journal;
 pub mod http;
+pub mod journal;
 pub mod orders;
 pub mod ports;
 pub mod saga;
+pub mod store;
+pub mod telemetry;
+pub mod workers;

@@ -18,8 +18,39 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &["saga", "contract", "orders", "ports"]),
     ("config", &[]),
     ("telemetry", &["config"]),
-    ("app", &["saga", "contract", "orders", "ports", "store", "bus", "workers", "actors", "http", "config", "telemetry"]),
-    ("cli", &["saga", "contract", "orders", "ports", "store", "bus", "workers", "actors", "http", "config", "telemetry", "app"]),
+    (
+        "app",
+        &[
+            "saga",
+            "contract",
+            "orders",
+            "ports",
+            "store",
+            "bus",
+            "workers",
+            "actors",
+            "http",
+            "config",
+            "telemetry",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "saga",
+            "contract",
+            "orders",
+            "ports",
+            "store",
+            "bus",
+            "workers",
+            "actors",
+            "http",
+            "config",
+            "telemetry",
+            "app",
+        ],
+    ),
 ];
 
 /// Crates of the outside world and the modules that may touch them.
@@ -33,8 +64,19 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure modules must not touch.
-const IMPURE: &[&str] =
-    &["actix", "tokio", "diesel", "SystemTime", "Instant", "std::fs", "std::net", "std::env", "std::thread", "async ", ".await"];
+const IMPURE: &[&str] = &[
+    "actix",
+    "tokio",
+    "diesel",
+    "SystemTime",
+    "Instant",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::thread",
+    "async ",
+    ".await",
+];
 const PURE: &[&str] = &["saga", "journal"];
 
 fn sources() -> BTreeMap<PathBuf, String> {
@@ -70,7 +112,9 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 fn used(line: &str) -> impl Iterator<Item = &str> {
     line.split("crate::")
         .skip(1)
-        .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
+        .map(|rest| {
+            rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+        })
         .filter(|module| MAY_USE.iter().any(|(known, _)| known == module))
 }
 
@@ -80,7 +124,10 @@ fn imports_run_one_way() {
     for (path, text) in sources() {
         let Some(module) = module_of(&path) else { continue };
         let Some((_, may_use)) = MAY_USE.iter().find(|(known, _)| *known == module) else {
-            wrong.push(format!("{}: module {module} is not in the table of this test", path.display()));
+            wrong.push(format!(
+                "{}: module {module} is not in the table of this test",
+                path.display()
+            ));
             continue;
         };
         for (n, line) in code(&text) {
@@ -100,7 +147,10 @@ fn the_outside_world_stays_in_its_rooms() {
         for (n, line) in code(&text) {
             for (name, rooms) in ROOMS.iter().filter(|(name, _)| line.contains(name)) {
                 if !rooms.contains(&module.as_str()) {
-                    wrong.push(format!("{}:{n}: {name} does not belong into {module}", path.display()));
+                    wrong.push(format!(
+                        "{}:{n}: {name} does not belong into {module}",
+                        path.display()
+                    ));
                 }
             }
         }
@@ -112,10 +162,15 @@ fn the_outside_world_stays_in_its_rooms() {
 fn the_pure_modules_touch_nothing_outside() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
-        let Some(module) = module_of(&path).filter(|module| PURE.contains(&module.as_str())) else { continue };
+        let Some(module) = module_of(&path).filter(|module| PURE.contains(&module.as_str())) else {
+            continue;
+        };
         for (n, line) in code(&text) {
             for impure in IMPURE.iter().filter(|impure| line.contains(**impure)) {
-                wrong.push(format!("{}:{n}: {module} is pure and must not use {impure}", path.display()));
+                wrong.push(format!(
+                    "{}:{n}: {module} is pure and must not use {impure}",
+                    path.display()
+                ));
             }
         }
     }
@@ -125,5 +180,8 @@ fn the_pure_modules_touch_nothing_outside() {
 #[test]
 fn the_rule_notices_what_breaks_it() {
     assert_eq!(used("use crate::store::sqlite;").collect::<Vec<_>>(), ["store"]);
-    assert_eq!(code("let x = 1; // crate::store::x").map(|(_, line)| used(line).count()).sum::<usize>(), 0);
+    assert_eq!(
+        code("let x = 1; // crate::store::x").map(|(_, line)| used(line).count()).sum::<usize>(),
+        0
+    );
 }

@@ -30,7 +30,7 @@ pub mod deadlines;
 mod handle;
 mod house;
 pub mod journal;
-mod panic;
+pub mod panic;
 mod publisher;
 mod recovery;
 mod registry;

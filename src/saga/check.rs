@@ -114,6 +114,7 @@ impl Definition {
         for step in self.all_steps() {
             check_step(step, &mut faults);
         }
+        self.check_pivots(&mut faults);
         self.check_graph(&mut faults);
         if faults.is_empty() {
             Ok(Checked(self))
@@ -160,30 +161,40 @@ impl Definition {
                 faults.push(Fault::AfterRollbackNotRetriable(step.name.clone()));
             }
         }
-        if !faults.is_empty() {
+        // Who comes before whom is unclear while a name is missing or stands for two steps.
+        let is_unclear =
+            |fault: &Fault| matches!(fault, Fault::UnknownNeed(..) | Fault::DuplicateStep(_));
+        if faults.iter().any(is_unclear) {
             return;
         }
-        match (Ancestry::of(&self.steps), Ancestry::of(&self.after_rollback)) {
-            (Ok(forward), Ok(_)) => {
-                self.check_kinds(&forward, faults);
+        match Ancestry::of(&self.steps) {
+            Ok(forward) => {
+                if !faults.iter().any(|fault| matches!(fault, Fault::ManyPivots(_))) {
+                    self.check_kinds(&forward, faults);
+                }
                 self.check_deadline(&forward, faults);
             }
-            (forward, after) => {
-                faults
-                    .extend([forward, after].into_iter().filter_map(Result::err).map(Fault::Cycle));
-            }
+            Err(circle) => faults.push(Fault::Cycle(circle)),
+        }
+        if let Err(circle) = Ancestry::of(&self.after_rollback) {
+            faults.push(Fault::Cycle(circle));
+        }
+    }
+
+    fn check_pivots(&self, faults: &mut Vec<Fault>) {
+        let pivots: Vec<StepName> = self
+            .steps
+            .iter()
+            .filter(|step| step.kind == StepKind::Pivot)
+            .map(|step| step.name.clone())
+            .collect();
+        if pivots.len() > 1 {
+            faults.push(Fault::ManyPivots(pivots));
         }
     }
 
     fn check_kinds(&self, ancestry: &Ancestry<'_>, faults: &mut Vec<Fault>) {
-        let pivots: Vec<&Step> =
-            self.steps.iter().filter(|step| step.kind == StepKind::Pivot).collect();
-        if pivots.len() > 1 {
-            let names = pivots.iter().map(|step| step.name.clone()).collect();
-            faults.push(Fault::ManyPivots(names));
-            return;
-        }
-        let pivot = pivots.first().map(|step| &step.name);
+        let pivot = self.pivot().map(|step| &step.name);
         for step in &self.steps {
             match (step.kind, pivot) {
                 (StepKind::Compensatable, Some(pivot))
@@ -263,7 +274,7 @@ fn check_step(step: &Step, faults: &mut Vec<Fault>) {
 }
 
 /// Whether `text` may name a definition, a step or a service.
-fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

@@ -141,6 +141,29 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// What it is called where it is stored and shown.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SagaStarted(_) => "sagaStarted",
+            Self::StepAsked { .. } => "stepAsked",
+            Self::StepDeferred { .. } => "stepDeferred",
+            Self::StepSucceeded { .. } => "stepSucceeded",
+            Self::StepFailed { .. } => "stepFailed",
+            Self::StepGivenUp { .. } => "stepGivenUp",
+            Self::StepRefused { .. } => "stepRefused",
+            Self::StepUndone { .. } => "stepUndone",
+            Self::RollbackStarted { .. } => "rollbackStarted",
+            Self::RolledBack { .. } => "rolledBack",
+            Self::DeadlinePassed => "deadlinePassed",
+            Self::AttentionRaised { .. } => "attentionRaised",
+            Self::RetryRequested { .. } => "retryRequested",
+            Self::SagaCompleted => "sagaCompleted",
+            Self::SagaCancelled { .. } => "sagaCancelled",
+        }
+    }
+}
+
 /// Why something did not happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
@@ -205,6 +228,7 @@ pub enum AttentionCause {
     },
     /// A worker refused what must not be refused; nothing happens until an operator acts.
     Refused(Reason),
-    /// The saga is past its deadline and past its point of no return.
+    /// The saga is past its deadline and can't be cancelled any more: its pivot was begun, or it is
+    /// being rolled back already.
     DeadlineExceeded,
 }

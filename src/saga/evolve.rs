@@ -18,9 +18,9 @@ pub enum HistoryError {
         /// The event's position.
         sequence: Sequence,
         /// The event.
-        event: String,
-        /// The state it met.
-        found: String,
+        event: &'static str,
+        /// The status it met.
+        found: &'static str,
     },
     /// A gap or a repetition.
     #[error("event {found} follows event {last}")]
@@ -83,6 +83,9 @@ pub fn evolve(mut state: State, recorded: &Recorded) -> Result<State, HistoryErr
     if recorded.sequence != state.version + 1 {
         return Err(HistoryError::OutOfOrder { last: state.version, found: recorded.sequence });
     }
+    if state.phase.is_end() {
+        return Err(illegal(&state, recorded));
+    }
     match &recorded.event {
         Event::SagaStarted(_) => return Err(illegal(&state, recorded)),
         Event::StepAsked { step, .. }
@@ -94,7 +97,7 @@ pub fn evolve(mut state: State, recorded: &Recorded) -> Result<State, HistoryErr
         | Event::StepUndone { step, .. } => {
             let found = find_step(&state, step);
             let next = evolve_step(found, recorded).ok_or_else(|| illegal(&state, recorded))?;
-            if matches!(next, StepState::Succeeded { .. } | StepState::Undone { .. }) {
+            if next.is_settled() {
                 state.attention.retain(|attention| attention.step.as_ref() != Some(step));
             }
             put_step(&mut state, step, next);
@@ -226,10 +229,11 @@ fn put_step(state: &mut State, name: &StepName, next: StepState) {
     }
 }
 
+/// Names only: inputs and results may hold what does not belong into a log.
 fn illegal(state: &State, recorded: &Recorded) -> HistoryError {
     HistoryError::Illegal {
         sequence: recorded.sequence,
-        event: format!("{:?}", recorded.event),
-        found: format!("{:?}, {:?}", state.phase, state.steps),
+        event: recorded.event.name(),
+        found: state.status().as_str(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::event::{Reason, Recorded, Setback};
 use super::evolve::HistoryError;
-use super::id::{QueueName, Sequence, StepName, Timestamp};
+use super::id::{DefinitionRef, QueueName, Sequence, StepName, Timestamp};
 use super::json::Json;
 use super::state::{Saga, SagaStatus};
 
@@ -100,7 +100,15 @@ pub enum Rejection {
     /// A retry where nothing is stuck.
     #[error("the saga does not need attention; it is {}", .0.as_str())]
     NotStuck(SagaStatus),
-    /// A definition without this step: the saga runs another version.
+    /// Not the definition that the saga is pinned to.
+    #[error("the saga runs {pinned}, not {given}")]
+    WrongDefinition {
+        /// What it is pinned to.
+        pinned: DefinitionRef,
+        /// What was given.
+        given: DefinitionRef,
+    },
+    /// A step that the definition does not have.
     #[error("the definition has no step {0}")]
     NoSuchStep(StepName),
     /// A broken invariant of the core itself.

@@ -19,6 +19,14 @@ impl Json {
         Self(RawValue::NULL.to_owned().into())
     }
 
+    /// Reads a field that is there, so that a result of `null` stays apart from no result at all.
+    ///
+    /// # Errors
+    /// When the field can't be read.
+    pub fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Self>, D::Error> {
+        Self::deserialize(field).map(Some)
+    }
+
     /// Writes `value` as JSON.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 //! To change a retry rule: its arithmetic is `retry`, what a setback comes to is `decide/answer`,
 //! and the shipped figures are in the definition (`orders::definition`).
 
+pub mod catalogue;
 pub mod check;
 pub mod decide;
 pub mod definition;

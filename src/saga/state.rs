@@ -127,6 +127,11 @@ pub enum StepState {
         /// How.
         call: Call,
         /// What came of doing it, if it was done; an undo may need it.
+        #[serde(
+            default,
+            deserialize_with = "Json::present",
+            skip_serializing_if = "Option::is_none"
+        )]
         result: Option<Json>,
     },
     /// Its undo was refused; it waits for an operator.
@@ -136,6 +141,11 @@ pub enum StepState {
         /// Why.
         reason: Reason,
         /// What came of doing it.
+        #[serde(
+            default,
+            deserialize_with = "Json::present",
+            skip_serializing_if = "Option::is_none"
+        )]
         result: Option<Json>,
     },
     /// It was undone, or will never be done.
@@ -153,6 +163,11 @@ impl StepState {
             Self::Undoing { call, .. } => Some((Direction::Undo, call)),
             _ => None,
         }
+    }
+
+    /// Whether what it was last asked for is over, so that nobody need look at it any more.
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Succeeded { .. } | Self::Failed { .. } | Self::Undone { .. })
     }
 
     /// Whether, in a saga that rolls back, nothing of this step is left in the world.

@@ -81,27 +81,30 @@ impl Scenario {
     /// The orchestrator itself does `step`.
     #[track_caller]
     pub fn expect_done(mut self, name: &str) -> Self {
-        self.take(&format!("{name} is done"), |event| {
-            matches!(event, Event::StepSucceeded { step, .. } if step.as_str() == name)
-        });
+        self.take(
+            &format!("{name} is done"),
+            |event| matches!(event, Event::StepSucceeded { step, .. } if step.as_str() == name),
+        );
         self
     }
 
     /// The orchestrator itself undoes `step`.
     #[track_caller]
     pub fn expect_undone(mut self, name: &str) -> Self {
-        self.take(&format!("{name} is undone"), |event| {
-            matches!(event, Event::StepUndone { step, .. } if step.as_str() == name)
-        });
+        self.take(
+            &format!("{name} is undone"),
+            |event| matches!(event, Event::StepUndone { step, .. } if step.as_str() == name),
+        );
         self
     }
 
     /// `step` was refused, and nothing was done.
     #[track_caller]
     pub fn expect_failed(mut self, name: &str) -> Self {
-        self.take(&format!("{name} has failed"), |event| {
-            matches!(event, Event::StepFailed { step, .. } if step.as_str() == name)
-        });
+        self.take(
+            &format!("{name} has failed"),
+            |event| matches!(event, Event::StepFailed { step, .. } if step.as_str() == name),
+        );
         self
     }
 
@@ -117,9 +120,10 @@ impl Scenario {
     /// `step`, or its undo, was refused and needs an operator.
     #[track_caller]
     pub fn expect_refused(mut self, name: &str) -> Self {
-        self.take(&format!("{name} is refused"), |event| {
-            matches!(event, Event::StepRefused { step, .. } if step.as_str() == name)
-        });
+        self.take(
+            &format!("{name} is refused"),
+            |event| matches!(event, Event::StepRefused { step, .. } if step.as_str() == name),
+        );
         self
     }
 
@@ -143,9 +147,10 @@ impl Scenario {
 
     #[track_caller]
     pub fn expect_rolled_back(mut self, code: &str) -> Self {
-        self.take(&format!("rolled back for {code}"), |event| {
-            matches!(event, Event::RolledBack { reason } if reason.code.as_str() == code)
-        });
+        self.take(
+            &format!("rolled back for {code}"),
+            |event| matches!(event, Event::RolledBack { reason } if reason.code.as_str() == code),
+        );
         self
     }
 
@@ -156,14 +161,14 @@ impl Scenario {
             matches!(event, Event::SagaCancelled { reason } if reason.code.as_str() == code)
         });
         assert!(matches!(&self.saga().state.phase, Phase::Cancelled(r) if r.code.as_str() == code));
-        self.expect_status(SagaStatus::Cancelled)
+        self.expect_over(SagaStatus::Cancelled)
     }
 
     /// The saga ends, all done.
     #[track_caller]
     pub fn expect_completed(mut self) -> Self {
         self.take("completed", |event| *event == Event::SagaCompleted);
-        self.expect_status(SagaStatus::Completed)
+        self.expect_over(SagaStatus::Completed)
     }
 
     #[track_caller]
@@ -203,6 +208,12 @@ impl Scenario {
         assert_eq!(*found, expected);
         self.unmentioned = Unmentioned::Events(Vec::new());
         self
+    }
+
+    #[track_caller]
+    fn expect_over(self, status: SagaStatus) -> Self {
+        assert_eq!(self.saga().state.attention, [], "nobody need look at what is over{self}");
+        self.expect_status(status)
     }
 
     #[track_caller]

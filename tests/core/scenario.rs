@@ -26,13 +26,13 @@ use skald::saga::definition::Direction;
 use skald::saga::effect::{self, IdempotencyKey};
 use skald::saga::event::{Birth, Event, Reason, Recorded, Setback};
 use skald::saga::evolve::replay;
-use skald::saga::id::{SagaId, Sequence, StepName, Timestamp};
+use skald::saga::id::{QueueName, SagaId, Sequence, Timestamp};
 use skald::saga::input::{Answer, Decision, Ignored, Input, Reached, Rejection};
 use skald::saga::json::Json;
 use skald::saga::state::{Call, Saga, State};
 use uuid::Uuid;
 
-use crate::definitions::REFUSED;
+use crate::sending::{Sending, refusal, success};
 
 /// When every scenario begins.
 pub const START: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -41,7 +41,6 @@ pub const START: Timestamp = Timestamp(1_700_000_000_000_000);
 pub const SAGA: SagaId = SagaId(Uuid::from_u128(0x018b_cfe5_6800_7000_8000_0000_0000_0001));
 
 /// A saga on its way, and what its newest decision came to.
-#[must_use]
 pub struct Scenario {
     pub(crate) definition: Checked,
     pub(crate) now: Timestamp,
@@ -57,40 +56,6 @@ pub(crate) enum Unmentioned {
     Events(Vec<Event>),
     Ignored(Ignored),
     Rejected(Rejection),
-}
-
-/// One sending of a command, e.g. `doing("reserve").attempt(2)`.
-pub struct Sending {
-    step: StepName,
-    direction: Direction,
-    attempt: u32,
-}
-
-/// The first sending of the command that does `step`.
-pub fn doing(step: &str) -> Sending {
-    Sending { step: step.into(), direction: Direction::Do, attempt: 1 }
-}
-
-/// The first sending of the command that undoes `step`.
-pub fn undoing(step: &str) -> Sending {
-    Sending { step: step.into(), direction: Direction::Undo, attempt: 1 }
-}
-
-impl Sending {
-    /// The `attempt`-th sending instead.
-    pub fn attempt(self, attempt: u32) -> Self {
-        Self { attempt, ..self }
-    }
-}
-
-/// The answer of a worker that did what it was asked.
-pub fn success(result: impl Serialize) -> Answer {
-    Answer::Success(Json::of(&result).expect("the result has a JSON form"))
-}
-
-/// The answer of a worker that refuses.
-pub fn refusal() -> Answer {
-    Answer::Failure(Reason::of(REFUSED))
 }
 
 impl Scenario {
@@ -164,7 +129,7 @@ impl Scenario {
     #[track_caller]
     pub fn given_silence_of_an_absent_worker(mut self, step: &str) -> Self {
         self.now = self.now.max(self.open_call(step).1.wait.until());
-        self.is_due()
+        self.when_due()
     }
 
     /// The pause of `step` ends.
@@ -196,7 +161,7 @@ impl Scenario {
 
     /// The saga is told that some moment may have come.
     #[track_caller]
-    pub fn is_due(self) -> Self {
+    pub fn when_due(self) -> Self {
         let reached = self.reached.clone();
         self.given(Input::Due { reached })
     }
@@ -218,9 +183,10 @@ impl Scenario {
     pub fn retried_by(self, by: &str) -> Self {
         let mut next = self.given(Input::Retry { by: by.into(), note: "try again".into() });
         if matches!(next.unmentioned, Unmentioned::Events(_)) {
-            next.take("RetryRequested", |event| {
-                matches!(event, Event::RetryRequested { by: who, .. } if who == by)
-            });
+            next.take(
+                "RetryRequested",
+                |event| matches!(event, Event::RetryRequested { by: who, .. } if who == by),
+            );
         }
         next
     }
@@ -256,7 +222,9 @@ impl Scenario {
     /// The key of the command that `recorded` sends.
     #[track_caller]
     pub(crate) fn command_of(&self, recorded: &Recorded) -> IdempotencyKey {
-        effect::command(&self.definition, self.saga(), recorded).expect("asking sends a command").key
+        effect::command(&self.definition, self.saga(), recorded)
+            .expect("asking sends a command")
+            .key
     }
 
     #[track_caller]
@@ -282,7 +250,7 @@ impl Scenario {
     }
 
     #[track_caller]
-    fn open_command_queue(&self, step: &str) -> skald::saga::id::QueueName {
+    fn open_command_queue(&self, step: &str) -> QueueName {
         let (direction, _) = self.open_call(step);
         let step = self.definition.step(&step.into()).expect("the definition has the step");
         step.command_for(direction).expect("the step has the command").queue()

@@ -6,7 +6,7 @@ use crate::saga::event::{AttentionCause, Doubt, Event, Reason, Setback, core_rea
 use crate::saga::evolve::HistoryError;
 use crate::saga::id::Sequence;
 use crate::saga::input::{Answer, Ignored, Rejection};
-use crate::saga::state::{Call, Phase, State, Wait};
+use crate::saga::state::{Call, State, Wait};
 
 /// Takes the answer to the command that was sent with the event at `to`.
 ///
@@ -129,14 +129,11 @@ pub(super) fn set_back(
     Ok(())
 }
 
-/// Turns the saga round, unless it has turned already.
+/// Turns the saga round. Only a saga that moves forward can be turned.
 pub(super) fn roll_back(
     draft: &mut Draft<'_>,
     reason: Reason,
     by: Option<String>,
 ) -> Result<(), HistoryError> {
-    if draft.state().phase == Phase::Forward {
-        draft.emit(Event::RollbackStarted { reason, by })?;
-    }
-    Ok(())
+    draft.emit(Event::RollbackStarted { reason, by })
 }

@@ -8,7 +8,11 @@ use crate::saga::event::{AttentionCause, Event, Reason, Setback, core_reason};
 use crate::saga::evolve::HistoryError;
 use crate::saga::id::StepName;
 use crate::saga::input::{Ignored, Reached, Rejection};
-use crate::saga::state::{Call, Deadline, Wait};
+use crate::saga::state::{Attention, Call, Deadline, Phase, Wait};
+
+/// How long a command may wait in a queue that does not move before an operator should look: longer
+/// than a deployment or a restart of the worker takes.
+pub const SILENCE_MS: u64 = 30 * 60 * 1000;
 
 /// Deals with everything that is due by now.
 pub(super) fn due(draft: &mut Draft<'_>, reached: &Reached) -> Result<Option<Ignored>, Rejection> {
@@ -25,8 +29,11 @@ pub(super) fn due(draft: &mut Draft<'_>, reached: &Reached) -> Result<Option<Ign
         .map(|(name, direction, call)| (name.clone(), direction, call.clone()))
         .collect();
     for (name, direction, call) in calls {
-        // The deadline may just have turned the saga round: what it was doing is then undone.
-        if draft.state().step(&name).and_then(|state| state.call()) == Some((direction, &call)) {
+        // The deadline, or a step given up just now, may have turned the saga round. What it was
+        // doing is then undone, and must not be asked for once more.
+        let will_be_undone =
+            direction == Direction::Do && matches!(draft.state().phase, Phase::RollingBack(_));
+        if !will_be_undone {
             call_due(draft, &name, direction, &call, reached)?;
         }
     }
@@ -61,8 +68,20 @@ fn call_due(
                 .is_some_and(|reached| *reached >= asked_at);
             if passed {
                 set_back(draft, step, direction, call, Setback::TimedOut)?;
+            } else if draft.now >= asked_at.plus_millis(SILENCE_MS) {
+                draw_attention(draft, name, call)?;
             }
         }
     }
     Ok(())
+}
+
+/// Nobody may wait in silence: an operator hears of it, once, while the waiting goes on.
+fn draw_attention(draft: &mut Draft<'_>, name: &StepName, call: &Call) -> Result<(), HistoryError> {
+    let known = |attention: &Attention| attention.step.as_ref() == Some(name);
+    if draft.state().attention.iter().any(known) {
+        return Ok(());
+    }
+    let cause = AttentionCause::NotAnswered { attempts: call.attempt, last: Setback::TimedOut };
+    draft.emit(Event::AttentionRaised { step: Some(name.clone()), cause })
 }

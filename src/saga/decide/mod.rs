@@ -17,6 +17,7 @@ mod draft;
 mod due;
 mod request;
 
+pub use due::SILENCE_MS;
 pub use request::can_be_cancelled;
 
 use super::check::Checked;
@@ -55,6 +56,12 @@ pub fn decide(
     input: &Input,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
+    if definition.reference() != saga.birth.definition {
+        return Err(Rejection::WrongDefinition {
+            pinned: saga.birth.definition.clone(),
+            given: definition.reference(),
+        });
+    }
     let mut draft = Draft::new(definition, saga.clone(), now);
     let ignored = match input {
         Input::Answer { to, answer } => answer::answered(&mut draft, *to, answer)?,

@@ -43,21 +43,31 @@ pub(super) fn retry(
     if draft.state().phase.is_end() || draft.state().attention.is_empty() {
         return Err(Rejection::NotStuck(draft.state().status()));
     }
+    let stuck = stuck(draft.state());
     draft.emit(Event::RetryRequested { by: by.to_owned(), note: note.to_owned() })?;
-    let stuck: Vec<(StepName, Direction, u32, u32)> = draft
-        .state()
-        .steps
-        .iter()
-        .filter_map(|step| {
-            let (direction, generation, attempt) = next_asking(&step.state)?;
-            Some((step.name.clone(), direction, generation, attempt))
-        })
-        .collect();
     for (name, direction, generation, attempt) in stuck {
         let step = draft.step(&name)?;
         draft.ask(step, direction, generation, attempt)?;
     }
     Ok(None)
+}
+
+/// The steps to ask once more and how: those that need attention; where the saga as a whole does,
+/// all that are open.
+fn stuck(state: &State) -> Vec<(StepName, Direction, u32, u32)> {
+    let needs = |name: &StepName| {
+        state
+            .attention
+            .iter()
+            .any(|attention| attention.step.as_ref().is_none_or(|step| step == name))
+    };
+    let steps = state.steps.iter().filter(|step| needs(&step.name));
+    steps
+        .filter_map(|step| {
+            let (direction, generation, attempt) = next_asking(&step.state)?;
+            Some((step.name.clone(), direction, generation, attempt))
+        })
+        .collect()
 }
 
 /// The direction, generation and attempt with which a stuck step is asked next.

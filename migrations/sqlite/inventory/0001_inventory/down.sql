@@ -1,0 +1,3 @@
+DROP TABLE reservations;
+DROP TABLE work_records;
+DROP TABLE products;

@@ -1,0 +1,3 @@
+DROP TABLE notification_counts;
+DROP TABLE notifications;
+DROP TABLE work_records;

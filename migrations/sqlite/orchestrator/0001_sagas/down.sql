@@ -1,0 +1,13 @@
+DROP TABLE dead_letters;
+DROP TABLE audit_log;
+DROP TABLE saga_inputs;
+DROP TABLE idempotency_keys;
+DROP TABLE cancellation_counts;
+DROP TABLE order_counts;
+DROP TABLE order_items;
+DROP TABLE orders;
+DROP TABLE saga_counts;
+DROP TABLE sagas;
+DROP TABLE history;
+DROP TABLE shards;
+DROP TABLE installation;

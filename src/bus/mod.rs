@@ -1,0 +1,4 @@
+//! Adapters of the [`Bus`](crate::ports::bus::Bus) port.
+
+pub mod in_process;
+pub mod topology;

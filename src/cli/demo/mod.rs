@@ -1,0 +1,173 @@
+//! `skald demo`: orders through a Skald of its own, and the proof that everything adds up.
+//!
+//! | file | does |
+//! |---|---|
+//! | `catalogue` | what the shop sells (pure) |
+//! | `orders` | what customers order (pure) |
+//! | `load` | sends orders and waits for their ends |
+//! | `ends` | when sagas end, as the bus tells it |
+//! | `stage` | the Skald that the demo runs on |
+//! | `audit` | reads what the API says, and checks it |
+//! | `report` | what is printed (pure) |
+
+mod audit;
+mod catalogue;
+mod ends;
+mod load;
+mod orders;
+mod report;
+mod stage;
+
+use actix_web::rt::System;
+use clap::Args;
+use fastrand::Rng;
+
+use self::catalogue::{Catalogue, Demand};
+use self::load::{Measured, Plan};
+use self::orders::{Lines, Profile};
+use self::report::{Report, millis, per_second, percentile};
+use self::stage::{Folder, Stage};
+use super::failure::{Exit, Failure};
+use super::output::{Output, print};
+use super::serve::announce;
+use super::settings::{Listen, Settings};
+use crate::orders::{OrderStatus, ProductId};
+use crate::telemetry;
+
+/// As many faults as fit a screen; the rest is like them.
+const SHOWN_FAULTS: usize = 10;
+
+/// Runs orders through a Skald of its own.
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// How many orders to submit
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    orders: u64,
+    /// Lines of every order [default: 5 to 15, as in TPC-C]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+    lines: Option<u32>,
+    /// How many orders may be unfinished at a time
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    concurrency: u32,
+    /// Leave server and dashboard up at the end
+    #[arg(long)]
+    keep: bool,
+    /// How the result is written
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+    /// Which orders to draw; the same number draws the same orders
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Uses the data folder only if it is new or empty [default: a new one among the temporary files]
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    listen: Listen,
+}
+
+impl Demo {
+    /// Runs the demo and prints what it found.
+    ///
+    /// # Errors
+    /// When an order did not end, or something does not add up.
+    pub fn run(mut self) -> Result<(), Failure> {
+        let folder = Folder::fresh(self.settings.data_dir.take())?;
+        let mut sources = std::mem::take(&mut self.settings)
+            .sources()
+            .flag("--data-dir", "data_dir", Some(folder.path().to_owned()))
+            .preference("log.filter", "warn");
+        if !self.keep && self.listen.listen.is_none() {
+            // Nobody but the demo itself wants to reach it.
+            self.listen.listen = Some("127.0.0.1:0".to_owned());
+        }
+        sources = std::mem::take(&mut self.listen).add_to(sources);
+        let config = sources.load()?;
+        telemetry::log(&config.log)?;
+        eprintln!("The data of this demo is kept in {}", folder.path());
+        System::new().block_on(async {
+            let stage = Stage::set(&config).await?;
+            match self.perform(&stage).await {
+                Ok(()) if self.keep => {
+                    announce(stage.address(), &config);
+                    stage.leave_up().await;
+                    Ok(())
+                }
+                Ok(()) => {
+                    stage.clear().await;
+                    Ok(())
+                }
+                Err(failure) => {
+                    stage.clear().await;
+                    Err(failure
+                        .next(format!("look at it with: skald serve --data-dir {}", folder.path())))
+                }
+            }
+        })
+    }
+
+    async fn perform(&self, stage: &Stage) -> Result<(), Failure> {
+        let lines = self.lines.map_or(Lines::Profile, Lines::Exactly);
+        let demand =
+            Demand { orders: self.orders, mean_lines: lines.mean(), max_lines: lines.most() };
+        let catalogue = Catalogue::stock_for(demand, &mut Rng::with_seed(self.seed));
+        let expected: Vec<(ProductId, i64)> = catalogue
+            .products()
+            .iter()
+            .map(|product| (product.id.clone(), product.on_hand))
+            .collect();
+        stage.stock(&expected).await?;
+        let measured = stage
+            .load(Plan {
+                url: format!("{}/v1/orders", stage.url()),
+                profile: Profile::new(catalogue, lines, self.seed),
+                orders: self.orders,
+                concurrency: self.concurrency as usize,
+            })
+            .await?;
+        self.report(stage, measured, &expected).await
+    }
+
+    async fn report(
+        &self,
+        stage: &Stage,
+        mut measured: Measured,
+        expected: &[(ProductId, i64)],
+    ) -> Result<(), Failure> {
+        let audit = audit::read(stage.client()).await?;
+        let mut faults = audit.faults_of_stock(expected);
+        let stock_adds_up = faults.is_empty();
+        faults.extend(audit.faults_of_orders(&measured.accepted));
+        measured.latencies.sort_unstable();
+        let orders = measured.accepted.len() as u64;
+        let report = Report {
+            orders,
+            confirmed: audit.count(OrderStatus::Confirmed),
+            cancelled: audit.count(OrderStatus::Cancelled),
+            sagas_per_second: per_second(orders, measured.elapsed),
+            p50_ms: millis(percentile(&measured.latencies, 50)),
+            p99_ms: millis(percentile(&measured.latencies, 99)),
+            mails: audit.stats.mails(),
+            stock_adds_up,
+            transitions_per_commit: audit.stats.transitions_per_commit,
+            cancelled_by_reason: audit.cancelled_by_reason,
+        };
+        match self.output {
+            Output::Json => {
+                let json =
+                    serde_json::to_string(&report).map_err(|error| wrong(&error.to_string()))?;
+                print(&json)?;
+            }
+            Output::Table => print(&report.to_text(expected.len()))?,
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let count = faults.len();
+        faults.truncate(SHOWN_FAULTS);
+        Err(wrong(&format!("{count} things do not add up:\n  {}", faults.join("\n  "))))
+    }
+}
+
+fn wrong(what: &str) -> Failure {
+    Failure::new(Exit::Failed, "DEMO_FAILED", what)
+}

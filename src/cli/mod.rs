@@ -1,0 +1,65 @@
+//! The command line.
+//!
+//! A result goes to standard output, alone; logs, progress and errors go to standard error. The
+//! exit code is 0 for success, 1 for failure, 2 for wrong arguments or configuration, 3 where there
+//! is no such thing, and 5 where it can't be done as things stand.
+
+mod client;
+mod demo;
+mod failure;
+mod migrate;
+mod output;
+mod saga;
+mod serve;
+mod settings;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::{Exit, Failure};
+
+/// A durable saga orchestrator: an accepted order is never lost, never half done, never stuck in
+/// silence.
+#[derive(Debug, Parser)]
+#[command(name = "skald", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the orchestrator with its workers, API and dashboard until it is told to stop
+    Serve(serve::Serve),
+    /// Make the stores, or bring them up to date
+    Migrate(migrate::Migrate),
+    /// Look at sagas, and try again what is stuck
+    #[command(subcommand)]
+    Saga(saga::Command),
+    /// Run orders through a Skald of its own, and check that everything adds up
+    Demo(demo::Demo),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When it failed; the failure knows the exit code.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(serve) => serve.run(),
+            Command::Migrate(migrate) => migrate.run(),
+            Command::Saga(saga) => saga.run(),
+            Command::Demo(demo) => demo.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,47 @@
+//! Settings from environment variables.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+
+use super::settings::{Fault, Given, Place, Value};
+
+/// What all our variables begin with.
+const PREFIX: &str = "SKALD_";
+
+/// Variables that are read elsewhere: the file's name, and the server that client commands talk to.
+pub const CONFIG: &str = "SKALD_CONFIG";
+const ELSEWHERE: [&str; 2] = [CONFIG, "SKALD_URL"];
+
+/// What Kubernetes sets in every container beside a service called `skald`.
+const KUBERNETES: [&str; 2] = ["SKALD_PORT", "SKALD_SERVICE_"];
+
+/// The settings among `variables`. An empty variable counts as not given.
+///
+/// # Errors
+/// When one of ours is not UTF-8.
+pub fn given(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<Given>, Vec<Fault>> {
+    let mut given = Vec::new();
+    let mut faults = Vec::new();
+    for (name, value) in variables {
+        let name = name.to_string_lossy().into_owned();
+        if !is_setting(&name) || value.is_empty() {
+            continue;
+        }
+        let place = Place::Variable(name.clone());
+        match value.into_string() {
+            Ok(text) => {
+                given.push(Given { name: Cow::Owned(name), value: Value::Plain(text), place })
+            }
+            Err(_) => faults.push(Fault { place, detail: "must be UTF-8".to_owned() }),
+        }
+    }
+    if faults.is_empty() { Ok(given) } else { Err(faults) }
+}
+
+fn is_setting(name: &str) -> bool {
+    name.starts_with(PREFIX)
+        && !ELSEWHERE.contains(&name)
+        && !KUBERNETES.iter().any(|foreign| name.starts_with(foreign))
+}

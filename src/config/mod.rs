@@ -1,0 +1,90 @@
+//! The configuration: one type per concern, with its settings listed in its docs.
+//!
+//! A setting such as `server.listen` is given by a flag, by the variable `SKALD_SERVER_LISTEN`, or
+//! by the key `listen` in the table `[server]` of `skald.toml`. A flag beats a variable, which beats
+//! the file, which beats the default. What is overruled is checked all the same, and what nobody
+//! knows is a fault: a setting with a typo would otherwise be ignored in silence.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `actors`, `log`, `mail`, `server`, `workers` | the settings of one concern |
+//! | `environment`, `file` | reading what was given, and where |
+//! | `sources` | the order of precedence |
+//! | `settings` | taking apart what was given; faults |
+
+mod actors;
+mod environment;
+mod file;
+mod log;
+mod mail;
+mod server;
+mod settings;
+mod sources;
+mod workers;
+
+use std::path::PathBuf;
+
+pub use actors::Actors;
+pub use log::{Log, LogFormat};
+pub use mail::Mail;
+pub use server::Server;
+pub use settings::{Fault, Place};
+pub use sources::{ConfigError, Sources};
+pub use workers::Workers;
+
+use settings::Settings;
+
+/// The whole configuration, checked.
+///
+/// | setting | default | what |
+/// |---|---|---|
+/// | `data_dir` | `./data` | the folder of the embedded stores; made if it is missing |
+///
+/// A relative path counts from the current folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The folder of the embedded stores.
+    pub data_dir: PathBuf,
+    /// Listening for requests.
+    pub server: Server,
+    /// Sagas in memory.
+    pub actors: Actors,
+    /// The workers in this process.
+    pub workers: Workers,
+    /// Sending mail.
+    pub mail: Mail,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./data"),
+            server: Server::default(),
+            actors: Actors::default(),
+            workers: Workers::default(),
+            mail: Mail::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The folder that mails are written to.
+    pub fn mail_folder(&self) -> PathBuf {
+        self.mail.folder.clone().unwrap_or_else(|| self.data_dir.join("mail"))
+    }
+
+    fn take(settings: &mut Settings) -> Self {
+        let data_dir = settings.path("data_dir");
+        Self {
+            data_dir: data_dir.unwrap_or(Self::default().data_dir),
+            server: Server::take(settings),
+            actors: Actors::take(settings),
+            workers: Workers::take(settings),
+            mail: Mail::take(settings),
+            log: Log::take(settings),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What was given, where, and how it is taken apart.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+/// Where a setting was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// By a flag.
+    Flag(&'static str),
+    /// By an environment variable.
+    Variable(String),
+    /// In a file; line and column count from 1.
+    File {
+        /// The file.
+        path: String,
+        /// The line.
+        line: usize,
+        /// The column, in characters.
+        column: usize,
+    },
+    /// By the command itself.
+    Command,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
+            Self::Command => f.write_str("the command's own settings"),
+        }
+    }
+}
+
+/// What is wrong with a setting, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where.
+    pub place: Place,
+    /// What is wrong, and what would be right.
+    pub detail: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.detail)
+    }
+}
+
+/// A value as it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// By a flag or a variable, which know only text.
+    Plain(String),
+    /// A string in a file.
+    Text(String),
+    /// A whole number in a file.
+    Integer(i64),
+    /// A list of strings in a file.
+    List(Vec<String>),
+    /// Something else in a file, by the name of its type.
+    Other(&'static str),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(text) | Self::Text(text) => write!(f, "{text:?}"),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::List(entries) => write!(f, "{entries:?}"),
+            Self::Other(kind) => write!(f, "a value of type {kind}"),
+        }
+    }
+}
+
+/// A setting as it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Its key, such as `server.listen`; or its variable, if it was given by one.
+    pub name: Cow<'static, str>,
+    /// Its value.
+    pub value: Value,
+    /// Where.
+    pub place: Place,
+}
+
+/// The variable that gives the setting `key`.
+fn variable(key: &str) -> String {
+    format!("SKALD_{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+/// What was given, taken apart setting by setting.
+///
+/// Faults are gathered; [`Settings::finish`] tells them, and what nobody took.
+#[derive(Debug)]
+pub struct Settings {
+    given: Vec<Given>,
+    known: Vec<&'static str>,
+    faults: Vec<Fault>,
+}
+
+impl Settings {
+    /// Takes apart `given`, of which the first counts where several give the same setting.
+    pub fn of(given: Vec<Given>) -> Self {
+        Self { given, known: Vec::new(), faults: Vec::new() }
+    }
+
+    /// Takes a text that is read by `read`; `wanted` tells what would be right.
+    pub fn text<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.take(key, wanted, |value| match value {
+            Value::Plain(text) | Value::Text(text) => read(text),
+            _ => None,
+        })
+    }
+
+    /// Takes a path.
+    pub fn path(&mut self, key: &'static str) -> Option<PathBuf> {
+        let usable = |text: &str| !text.is_empty() && !text.contains('\0');
+        self.text(key, "the path of a folder", |text| usable(text).then(|| PathBuf::from(text)))
+    }
+
+    /// Takes a whole number within `bounds`.
+    pub fn whole_number<T: TryFrom<u64>>(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<u64>,
+    ) -> Option<T> {
+        let wanted = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        self.take(key, &wanted, |value| {
+            let number = match value {
+                Value::Plain(text) => text.parse().ok()?,
+                Value::Integer(number) => u64::try_from(*number).ok()?,
+                _ => return None,
+            };
+            Some(number).filter(|number| bounds.contains(number))?.try_into().ok()
+        })
+    }
+
+    /// Takes a list whose entries are read by `read`; in plain text they are separated by commas.
+    pub fn list<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.take(key, wanted, |value| match value {
+            Value::Plain(text) => text.split(',').map(|entry| read(entry.trim())).collect(),
+            Value::List(entries) => entries.iter().map(|entry| read(entry)).collect(),
+            _ => None,
+        })
+    }
+
+    fn take<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Option<T> {
+        self.known.push(key);
+        let variable = variable(key);
+        let is_it = |given: &mut Given| given.name == key || given.name == variable;
+        let mut strongest = None;
+        for Given { value, place, .. } in self.given.extract_if(.., is_it) {
+            match read(&value) {
+                Some(read) => strongest = strongest.or(Some(read)),
+                None => {
+                    let detail = format!("{key} must be {wanted}, not {value}");
+                    self.faults.push(Fault { place, detail });
+                }
+            }
+        }
+        strongest
+    }
+
+    /// Ends the taking.
+    ///
+    /// # Errors
+    /// When a setting was wrong, or is not known; all faults at once.
+    pub fn finish(self) -> Result<(), Vec<Fault>> {
+        let Self { given, known, mut faults } = self;
+        faults.extend(given.into_iter().map(|Given { name, place, .. }| {
+            let known: Vec<String> = match place {
+                Place::Variable(_) => known.iter().map(|key| variable(key)).collect(),
+                _ => known.iter().map(|key| (*key).to_owned()).collect(),
+            };
+            let detail = format!("{name} is not a setting; known are {}", known.join(", "));
+            Fault { place, detail }
+        }));
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}

@@ -1,0 +1,173 @@
+use std::time::Duration;
+
+use super::*;
+use crate::config::LogFormat;
+
+fn resolve(
+    sources: Sources,
+    variables: &[(&str, &str)],
+    file: &str,
+) -> Result<Config, Vec<String>> {
+    let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+    sources
+        .resolve(variables, Some(("skald.toml", file)))
+        .map_err(|error| error.to_string().lines().map(str::to_owned).collect())
+}
+
+fn listen_flag(value: &str) -> Sources {
+    Sources::default().flag("--listen", "server.listen", Some(value.to_owned()))
+}
+
+#[test]
+fn a_flag_beats_a_variable_which_beats_the_file_which_beats_the_preference_and_the_default() {
+    let port = |sources: Sources, variables: &[(&str, &str)], file| {
+        let sources = sources.preference("server.listen", "127.0.0.1:2");
+        resolve(sources, variables, file).unwrap().server.listen.port()
+    };
+    let variable = [("SKALD_SERVER_LISTEN", "127.0.0.1:4")];
+    let file = "[server]\nlisten = '127.0.0.1:3'";
+    assert_eq!(port(listen_flag("127.0.0.1:5"), &variable, file), 5);
+    assert_eq!(port(Sources::default(), &variable, file), 4);
+    assert_eq!(port(Sources::default(), &[("SKALD_SERVER_LISTEN", "")], file), 3);
+    assert_eq!(port(Sources::default(), &[], ""), 2);
+    assert_eq!(resolve(Sources::default(), &[], "").unwrap(), Config::default());
+    assert_eq!(Config::default().server.listen.port(), 7070);
+}
+
+#[test]
+fn every_setting_can_be_given_in_the_file_and_by_variables() {
+    let file = "
+        data_dir = '/srv/skald'
+        [server]
+        listen = '[::1]:8080'
+        workers = 3
+        allowed_hosts = ['skald.example.com', '[::1]']
+        [actors]
+        sleep_after_ms = 1_500
+        [workers]
+        batch_size = 20
+        prefetch = 0x40
+        [mail]
+        from = 'shop@example.com'
+        folder = '/var/mail'
+        [log]
+        filter = 'warn,skald::http=debug'
+        format = 'json'
+    ";
+    let variables = [
+        ("SKALD_DATA_DIR", "/srv/skald"),
+        ("SKALD_SERVER_LISTEN", "[::1]:8080"),
+        ("SKALD_SERVER_WORKERS", "3"),
+        ("SKALD_SERVER_ALLOWED_HOSTS", "skald.example.com, [::1]"),
+        ("SKALD_ACTORS_SLEEP_AFTER_MS", "1500"),
+        ("SKALD_WORKERS_BATCH_SIZE", "20"),
+        ("SKALD_WORKERS_PREFETCH", "64"),
+        ("SKALD_MAIL_FROM", "shop@example.com"),
+        ("SKALD_MAIL_FOLDER", "/var/mail"),
+        ("SKALD_LOG_FILTER", "warn,skald::http=debug"),
+        ("SKALD_LOG_FORMAT", "json"),
+    ];
+    let from_file = resolve(Sources::default(), &[], file).unwrap();
+    let from_variables = resolve(Sources::default(), &variables, "").unwrap();
+    assert_eq!(from_file, from_variables);
+    assert_eq!(from_file.server.allowed_hosts, ["skald.example.com", "[::1]"]);
+    assert_eq!((from_file.workers.batch_size, from_file.workers.prefetch), (20, 64));
+    assert_eq!(from_file.actors.sleep_after, Duration::from_millis(1500));
+    assert_eq!(from_file.log.format, LogFormat::Json);
+    assert_eq!(from_file.mail_folder(), Path::new("/var/mail"));
+}
+
+#[test]
+fn mails_go_into_the_data_folder_unless_a_folder_is_named() {
+    let config = Config { data_dir: "/srv/skald".into(), ..Config::default() };
+    assert_eq!(config.mail_folder(), Path::new("/srv/skald/mail"));
+}
+
+#[test]
+fn every_fault_names_its_place() {
+    let file = "data_dir = 7\n\n[server]\n  listen = 'here'\nworkers = '3'\n[sever]\n";
+    let variables = [("SKALD_WORKERS_PREFETCH", "70000"), ("SKALD_LISTEN", "127.0.0.1:1")];
+    let mut faults = resolve(listen_flag("localhost"), &variables, file).unwrap_err();
+    faults.iter_mut().for_each(|fault| {
+        let end = fault.find("; known are").unwrap_or(fault.len());
+        fault.truncate(end);
+    });
+    let address = "must be an IP address and a port such as 127.0.0.1:7070";
+    assert_eq!(
+        faults,
+        [
+            "skald.toml:1:1: data_dir must be the path of a folder, not 7".to_owned(),
+            format!("--listen: server.listen {address}, not \"localhost\""),
+            format!("skald.toml:4:3: server.listen {address}, not \"here\""),
+            "skald.toml:5:1: server.workers must be a whole number from 1 to 256, not \"3\""
+                .to_owned(),
+            "environment variable SKALD_WORKERS_PREFETCH: workers.prefetch must be a whole number \
+             from 1 to 65535, not \"70000\""
+                .to_owned(),
+            "environment variable SKALD_LISTEN: SKALD_LISTEN is not a setting".to_owned(),
+            "skald.toml:6:2: sever is not a setting".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn what_is_overruled_is_checked_all_the_same() {
+    let faults = resolve(listen_flag("127.0.0.1:1"), &[], "server.listen = 'here'").unwrap_err();
+    assert!(faults[0].starts_with("skald.toml:1:8: server.listen"), "{faults:?}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_names_line_and_column_in_characters() {
+    let faults = resolve(Sources::default(), &[], "# naïve\n[log]\nfilter = 'é' x").unwrap_err();
+    assert!(faults[0].starts_with("skald.toml:3:14: "), "{faults:?}");
+}
+
+#[test]
+fn a_list_holds_names_only() {
+    for list in ["[7]", "'skald.example.com'", "['https://skald.example.com']", "['a:80']", "['']"]
+    {
+        let file = format!("server.allowed_hosts = {list}");
+        assert!(resolve(Sources::default(), &[], &file).is_err(), "{list}");
+    }
+    assert!(resolve(Sources::default(), &[], "server.allowed_hosts = []").is_ok());
+}
+
+#[test]
+fn a_filter_that_would_silence_everything_by_mistake_is_refused() {
+    for (filter, fits) in [
+        ("debug", true),
+        ("OFF", true),
+        ("warn,skald=debug", true),
+        ("skald::http=trace", true),
+        ("verbose", false),
+        ("info,skald", false),
+        ("skald=verbose", false),
+        ("", false),
+    ] {
+        let file = format!("log.filter = '{filter}'");
+        assert_eq!(resolve(Sources::default(), &[], &file).is_ok(), fits, "{filter}");
+    }
+}
+
+#[test]
+fn what_others_put_into_the_environment_is_no_setting() {
+    let variables = [
+        ("SKALD_URL", "http://127.0.0.1:1"),
+        ("SKALD_CONFIG", "elsewhere.toml"),
+        ("SKALD_PORT_7070_TCP_ADDR", "10.0.0.1"),
+        ("SKALD_SERVICE_HOST", "10.0.0.1"),
+        ("PATH", "/bin"),
+    ];
+    assert!(resolve(Sources::default(), &variables, "").is_ok());
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let named = Sources::of_file(Some("/nowhere/skald.toml".into()));
+    let error = named.read_file(None).unwrap_err().to_string();
+    assert!(
+        error.starts_with("the configuration file /nowhere/skald.toml can't be read"),
+        "{error}"
+    );
+    assert!(Sources::default().read_file(Some("/nowhere/skald.toml".into())).is_err());
+}

@@ -1,0 +1,143 @@
+//! Asking something of a saga: through the door, with a knock, and with a short wait for the outcome.
+
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderMap, IF_MATCH};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::idempotency::Key;
+use super::problem::{Kind, Problem};
+use super::services::Api;
+use crate::orders::submission::FieldFault;
+use crate::ports::door::{Admitted, InputId, InputOutcome, NewInput, Request};
+use crate::saga::id::{SagaId, Sequence};
+
+/// The owner answers within milliseconds unless its store hangs; people wait this long without
+/// wondering.
+const OUTCOME_WITHIN: Duration = Duration::from_secs(2);
+
+/// As much as explains a decision; it goes into the audit log and into events.
+pub const MAX_REASON: usize = 500;
+
+/// What somebody asks of a saga.
+#[derive(Debug)]
+pub struct Wish {
+    /// Which saga.
+    pub saga: SagaId,
+    /// What is wanted.
+    pub request: Request,
+    /// What makes a repeat recognisable.
+    pub client_key: String,
+    /// The version that the client insists on, if it does.
+    pub if_version: Option<Sequence>,
+}
+
+/// What came of a wish.
+#[derive(Debug)]
+pub struct Asked {
+    /// The input that it is stored as.
+    pub input: InputId,
+    /// Its outcome; none while it waits for the saga's owner.
+    pub outcome: Option<InputOutcome>,
+}
+
+/// Stores a wish and waits a little for its outcome.
+///
+/// Once this returns `Ok` the wish is durable: it will be decided on, whatever happens to this
+/// process or to the client.
+///
+/// # Errors
+/// When the wish could not be stored, its key was used for another one, or there is no such saga.
+pub async fn ask(api: &Api, wish: Wish) -> Result<Asked, Problem> {
+    let saga = wish.saga;
+    let input = NewInput {
+        id: Uuid::now_v7(),
+        saga,
+        client_key: wish.client_key,
+        request: wish.request,
+        if_version: wish.if_version,
+        at: api.now(),
+    };
+    let input = match api.at_door(move |door| door.admit(&input)).await? {
+        Admitted::Repeated(input, Some(outcome)) => {
+            return Ok(Asked { input, outcome: Some(outcome) });
+        }
+        Admitted::Stored(input) | Admitted::Repeated(input, None) => input,
+        Admitted::KeyTaken => {
+            return Err(Problem::new(
+                Kind::KeyReused,
+                "this Idempotency-Key was used for another request to the same saga",
+            ));
+        }
+        Admitted::NoSuchSaga => return Err(Problem::not_found(format!("saga {saga}"))),
+    };
+    // An owner that does not answer finds the input later, by itself.
+    let _ = timeout(OUTCOME_WITHIN, api.services.orchestrator.knock(saga)).await;
+    // The wish is stored: a read that fails from here on must not look as if it were not.
+    let outcome = api.at_door(move |door| door.outcome(input)).await.unwrap_or_else(|problem| {
+        let (detail, cause) = (problem.detail(), problem.cause());
+        tracing::warn!(%saga, detail, cause, "the outcome of an input could not be read");
+        None
+    });
+    Ok(Asked { input, outcome })
+}
+
+/// The problem that an outcome comes to, if it was not granted.
+pub fn refusal(outcome: &InputOutcome) -> Option<Problem> {
+    match outcome {
+        InputOutcome::Applied { .. } | InputOutcome::Ignored => None,
+        InputOutcome::Rejected { detail } => Some(Problem::new(Kind::Conflict, detail.clone())),
+        InputOutcome::VersionMismatch { found } => Some(Problem::new(
+            Kind::VersionMismatch,
+            format!("the saga has version {found} by now"),
+        )),
+    }
+}
+
+/// The client's key for a request to one saga; a fresh one where it gave none.
+///
+/// # Errors
+/// When the header is not a key.
+pub fn client_key(headers: &HeaderMap, route: &'static str) -> Result<String, Problem> {
+    Ok(match Key::of(headers, route)? {
+        Some(key) => key.into_string(),
+        None => Uuid::now_v7().to_string(),
+    })
+}
+
+/// The version in `If-Match`; none where there is none, or where any version will do.
+///
+/// # Errors
+/// When it is not one entity tag as the saga's `ETag` gives it.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<Sequence>, Problem> {
+    let mut values = headers.get_all(IF_MATCH);
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" && values.next().is_none() {
+        return Ok(None);
+    }
+    text.strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .and_then(|version| version.parse().ok())
+        .filter(|_| values.next().is_none())
+        .map(Some)
+        .ok_or_else(|| Problem::header("If-Match", "must be one ETag of the saga, such as \"7\""))
+}
+
+/// Checks what somebody gives as a reason.
+///
+/// # Errors
+/// When it is empty, too long, or holds control characters.
+pub fn check_reason(text: &str) -> Result<(), FieldFault> {
+    let fits = !text.trim().is_empty()
+        && text.chars().count() <= MAX_REASON
+        && !text.chars().any(char::is_control);
+    if fits {
+        return Ok(());
+    }
+    Err(FieldFault {
+        pointer: "/reason".to_owned(),
+        detail: format!("must be 1 to {MAX_REASON} characters without line breaks"),
+    })
+}

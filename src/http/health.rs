@@ -1,0 +1,87 @@
+//! `/livez`, `/readyz` and `/metrics`: what machines ask. The first two answer in the style of
+//! kube-apiserver.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::problem::Problem;
+use super::services::Api;
+
+const PLAIN: (actix_web::http::header::HeaderName, &str) =
+    (CONTENT_TYPE, "text/plain; charset=utf-8");
+/// Prometheus' text format.
+const METRICS: (actix_web::http::header::HeaderName, &str) =
+    (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+
+/// One thing that must be well.
+struct Check {
+    name: &'static str,
+    trouble: Option<String>,
+}
+
+/// `GET /livez`: the process answers. It asks nobody else, so that no outage elsewhere gets it
+/// restarted.
+pub async fn livez(request: HttpRequest) -> HttpResponse {
+    report("livez", &[Check { name: "ping", trouble: None }], is_verbose(&request))
+}
+
+/// `GET /readyz`: everything that requests need is there.
+pub async fn readyz(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
+    let mut checks = vec![Check { name: "store", trouble: trouble(api.query(|q| q.ping()).await) }];
+    if let Some(store) = api.services.inventory.as_ref().map(Arc::clone) {
+        let pinged = api.blocking.run(move || store.ping()).await;
+        checks.push(Check { name: "inventory", trouble: trouble(pinged) });
+    }
+    if let Some(store) = api.services.notification.as_ref().map(Arc::clone) {
+        let pinged = api.blocking.run(move || store.ping()).await;
+        checks.push(Check { name: "notification", trouble: trouble(pinged) });
+    }
+    let troubles = api.services.orchestrator.troubles();
+    let trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
+    checks.push(Check { name: "orchestrator", trouble });
+    report("readyz", &checks, is_verbose(&request))
+}
+
+/// `GET /metrics`.
+pub async fn metrics(api: web::Data<Api>) -> HttpResponse {
+    HttpResponse::Ok().insert_header(METRICS).body((api.services.metrics)())
+}
+
+fn trouble(pinged: Result<(), Problem>) -> Option<String> {
+    let problem = pinged.err()?;
+    Some(problem.cause().unwrap_or(problem.detail()).to_owned())
+}
+
+/// `ok`, or one line a check if the client wants them or something is wrong.
+fn report(name: &str, checks: &[Check], verbose: bool) -> HttpResponse {
+    let well = checks.iter().all(|check| check.trouble.is_none());
+    let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut text = String::new();
+    if well && !verbose {
+        text.push_str("ok");
+    } else {
+        for Check { name, trouble } in checks {
+            // Writing to a string can't fail.
+            let _ = match trouble {
+                None => writeln!(text, "[+]{name} ok"),
+                Some(trouble) => writeln!(text, "[-]{name} failed: {}", one_line(trouble)),
+            };
+        }
+        let verdict = if well { "passed" } else { "failed" };
+        let _ = writeln!(text, "{name} check {verdict}");
+    }
+    HttpResponse::build(status).insert_header(PLAIN).body(text)
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+/// As in kube-apiserver, the parameter's value does not matter.
+fn is_verbose(request: &HttpRequest) -> bool {
+    request.query_string().split('&').any(|pair| pair.split('=').next() == Some("verbose"))
+}

@@ -1,0 +1,95 @@
+//! What the handlers work with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::blocking::Blocking;
+use super::guard::Guard;
+use super::idempotency::InFlight;
+use super::problem::Problem;
+use crate::ports::door::Door;
+use crate::ports::inventory::InventoryStore;
+use crate::ports::notification::NotificationStore;
+use crate::ports::orchestrator::Orchestrator;
+use crate::ports::queries::Queries;
+use crate::ports::{Clock, StoreError};
+use crate::saga::check::Checked;
+use crate::saga::id::{DefinitionRef, Timestamp};
+
+/// The ports that the API stands on.
+pub struct Services {
+    /// Accepts orders and runs sagas.
+    pub orchestrator: Arc<dyn Orchestrator>,
+    /// Reads orders and sagas.
+    pub queries: Arc<dyn Queries>,
+    /// Takes what people want of a saga.
+    pub door: Arc<dyn Door>,
+    /// The stock, where the inventory worker runs in this process.
+    pub inventory: Option<Arc<dyn InventoryStore>>,
+    /// The mails, where the notification worker runs in this process.
+    pub notification: Option<Arc<dyn NotificationStore>>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Every definition that a saga may run.
+    pub definitions: HashMap<DefinitionRef, Arc<Checked>>,
+    /// Writes the metrics in Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What is configured.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Names under which the server may be reached, loopback names aside; without a port.
+    pub host_names: Vec<String>,
+    /// How many calls of the stores may be under way; the size of the readers' pool.
+    pub store_calls: usize,
+}
+
+/// The API: its ports and what all its requests share.
+pub struct Api {
+    pub(super) services: Services,
+    pub(super) blocking: Blocking,
+    pub(super) guard: Guard,
+    pub(super) in_flight: InFlight,
+    pub(super) started_at: Timestamp,
+}
+
+impl Api {
+    /// An API over `services`. It counts its uptime from here.
+    pub fn new(services: Services, settings: &Settings) -> Self {
+        Self {
+            blocking: Blocking::new(settings.store_calls),
+            guard: Guard::new(&settings.host_names),
+            in_flight: InFlight::default(),
+            started_at: services.clock.now(),
+            services,
+        }
+    }
+
+    /// Reads something from the store, off the async threads.
+    pub(super) async fn query<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Queries) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let queries = Arc::clone(&self.services.queries);
+        self.blocking.run(move || read(queries.as_ref())).await
+    }
+
+    /// Does something at the door, off the async threads.
+    pub(super) async fn at_door<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn Door) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let door = Arc::clone(&self.services.door);
+        self.blocking.run(move || act(door.as_ref())).await
+    }
+
+    /// The definition that a saga runs; none if this server does not know that version.
+    pub(super) fn definition(&self, reference: &DefinitionRef) -> Option<&Checked> {
+        self.services.definitions.get(reference).map(Arc::as_ref)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.services.clock.now()
+    }
+}

@@ -1,0 +1,101 @@
+//! The stores: the ports' durable side, one adapter for each kind of database.
+//!
+//! Three databases belong together, because three programs own them: the orchestrator's sagas and
+//! orders, the inventory worker's products, the notification worker's mails. Nothing reads across
+//! them and no transaction spans two.
+//!
+//! | | embedded | production |
+//! |---|---|---|
+//! | adapter | [`sqlite`] | PostgreSQL |
+//! | a database is | a file | a schema or a database |
+//! | one writer at a time through | the file's write lock | row locks |
+//!
+//! Each adapter speaks its database's own idiom; one conformance suite
+//! (`tests/adapters/store_conformance`) holds them to the ports' words.
+
+mod prefix;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use crate::ports::door::Door;
+use crate::ports::inventory::InventoryStore;
+use crate::ports::ledger::{Ledger, Shard};
+use crate::ports::notification::NotificationStore;
+use crate::ports::queries::Queries;
+
+/// All stores of one installation, open and migrated.
+#[derive(Clone)]
+pub struct Stores {
+    /// The orchestrator's, for the owner of its shards.
+    pub ledger: Arc<dyn Ledger>,
+    /// The orchestrator's, for whoever wants something of a saga.
+    pub door: Arc<dyn Door>,
+    /// The orchestrator's, for readers.
+    pub queries: Arc<dyn Queries>,
+    /// The inventory worker's.
+    pub inventory: Arc<dyn InventoryStore>,
+    /// The notification worker's.
+    pub notification: Arc<dyn NotificationStore>,
+}
+
+/// Why a store could not be opened. Nothing in it was changed, except for migrations that were
+/// complete by then.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data directory can't be made or used.
+    #[error("the data directory {path} can't be used: {cause}")]
+    Directory {
+        /// The directory.
+        path: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// There is something else in the store's place.
+    #[error("{place} is not Skald's {store} store: {cause}; move it away or choose another place")]
+    NotOurs {
+        /// Which store.
+        store: &'static str,
+        /// Where.
+        place: String,
+        /// What gives it away.
+        cause: String,
+    },
+    /// A newer program has been here.
+    #[error(
+        "the {store} store in {place} has migration {migration}, which this program does not know; \
+         run the version of Skald that made it, or a later one"
+    )]
+    Newer {
+        /// Which store.
+        store: &'static str,
+        /// Where.
+        place: String,
+        /// The first migration that is not known.
+        migration: String,
+    },
+    /// The number of shards is fixed when a store is made.
+    #[error(
+        "the {store} store in {place} was made with {found} shards, not {wanted}; the number can't be changed"
+    )]
+    Shards {
+        /// Which store.
+        store: &'static str,
+        /// Where.
+        place: String,
+        /// How many it has.
+        found: Shard,
+        /// How many it was to have.
+        wanted: Shard,
+    },
+    /// The database does not answer, or can't be migrated.
+    #[error("the {store} store in {place} can't be opened: {cause}")]
+    Database {
+        /// Which store.
+        store: &'static str,
+        /// Where.
+        place: String,
+        /// What the database said.
+        cause: String,
+    },
+}

@@ -1,0 +1,139 @@
+//! What a failed transaction comes to.
+
+use diesel::result::{DatabaseErrorKind, Error};
+
+use crate::ports::StoreError;
+use crate::ports::ledger::Shard;
+
+/// Why a transaction did not happen; becomes a [`StoreError`] once the store's name is known.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The database said no.
+    Database(Error),
+    /// Another epoch owns the shard.
+    Deposed { shard: Shard, mine: i64, found: i64 },
+    /// What was to be written makes no sense.
+    Refused(String),
+    /// What was read makes no sense.
+    Corrupt { place: String, cause: String },
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Failure {
+    /// The error for the caller of the port.
+    pub fn into_store_error(self, store: &'static str) -> StoreError {
+        match self {
+            Self::Database(error) => classify(error, store),
+            Self::Deposed { shard, mine, found } => StoreError::Deposed { shard, mine, found },
+            Self::Refused(cause) => StoreError::Refused { store, cause },
+            Self::Corrupt { place, cause } => StoreError::Corrupt { store, place, cause },
+        }
+    }
+}
+
+/// Tells what may work later from what never will.
+///
+/// Diesel keeps SQLite's result code only for the commonest constraints; the rest is told apart by
+/// SQLite's own texts (`sqlite3ErrStr` and the messages of its constraint checks). What is not
+/// known counts as unavailable: it stops the writer without giving up anybody's entry.
+fn classify(error: Error, store: &'static str) -> StoreError {
+    match error {
+        Error::RollbackErrorOnCommit { commit_error, .. } => classify(*commit_error, store),
+        Error::SerializationError(cause) | Error::QueryBuilderError(cause) => {
+            StoreError::Refused { store, cause: cause.to_string() }
+        }
+        Error::DeserializationError(cause) => {
+            StoreError::Corrupt { store, place: "a row".into(), cause: cause.to_string() }
+        }
+        Error::DatabaseError(kind, information) => {
+            let cause = information.message().to_owned();
+            if is_constraint(&kind) || REFUSALS.iter().any(|text| cause.contains(text)) {
+                StoreError::Refused { store, cause }
+            } else if DAMAGES.iter().any(|text| cause.contains(text)) {
+                StoreError::Corrupt { store, place: "its file".into(), cause }
+            } else {
+                StoreError::Unavailable { store, cause }
+            }
+        }
+        error => StoreError::Unavailable { store, cause: error.to_string() },
+    }
+}
+
+fn is_constraint(kind: &DatabaseErrorKind) -> bool {
+    matches!(
+        kind,
+        DatabaseErrorKind::UniqueViolation
+            | DatabaseErrorKind::CheckViolation
+            | DatabaseErrorKind::NotNullViolation
+            | DatabaseErrorKind::ForeignKeyViolation
+    )
+}
+
+/// A row that can't be written: a constraint, a value of the wrong type, a value above SQLite's limit.
+const REFUSALS: [&str; 4] =
+    ["constraint failed", "cannot store", "datatype mismatch", "string or blob too big"];
+
+/// A file that can't be read.
+const DAMAGES: [&str; 2] = ["database disk image is malformed", "file is not a database"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unnamed(message: &str) -> StoreError {
+        classify(
+            Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned())),
+            "test",
+        )
+    }
+
+    #[test]
+    fn a_busy_full_or_failing_disk_is_unavailable() {
+        for message in [
+            "database is locked",
+            "database or disk is full",
+            "disk I/O error",
+            "unable to open database file",
+            "attempt to write a readonly database",
+        ] {
+            assert!(matches!(unnamed(message), StoreError::Unavailable { .. }), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_can_never_be_written_is_refused() {
+        for message in
+            ["cannot store TEXT value in INTEGER column history.at", "string or blob too big"]
+        {
+            assert!(matches!(unnamed(message), StoreError::Refused { .. }), "{message}");
+        }
+        let check = Error::DatabaseError(
+            DatabaseErrorKind::CheckViolation,
+            Box::new("CHECK constraint failed: reserved".to_owned()),
+        );
+        assert!(matches!(classify(check, "test"), StoreError::Refused { .. }));
+    }
+
+    #[test]
+    fn a_damaged_file_is_corrupt() {
+        for message in ["database disk image is malformed", "file is not a database"] {
+            assert!(matches!(unnamed(message), StoreError::Corrupt { .. }), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_commit_that_failed_is_judged_by_its_own_error() {
+        let locked = || {
+            let message = Box::new("database is locked".to_owned());
+            Box::new(Error::DatabaseError(DatabaseErrorKind::Unknown, message))
+        };
+        let error =
+            Error::RollbackErrorOnCommit { rollback_error: locked(), commit_error: locked() };
+        assert!(matches!(classify(error, "test"), StoreError::Unavailable { .. }));
+    }
+}

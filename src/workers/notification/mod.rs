@@ -1,0 +1,141 @@
+//! The notification worker: mails customers what became of their orders.
+
+pub mod command;
+pub mod eml;
+mod letter;
+pub mod plan;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use command::NotificationCommand;
+use plan::{Part, Posted, conclude, plan};
+
+use super::bisect::bisect;
+use super::worker::{Answer, Poison, Worker, not_committed};
+use crate::contract::command::IncomingCommand;
+use crate::contract::reply::ReplyBody;
+use crate::ports::StoreError;
+use crate::ports::mail::{Mail, MailError, Mailer};
+use crate::ports::notification::NotificationStore;
+use crate::ports::work::RecordKey;
+use crate::saga::effect::IdempotencyKey;
+use crate::saga::id::{QueueName, Timestamp};
+
+const SENT: &str = "notification.sent";
+const RETRYABLE: &str = "notification.retryable";
+
+/// Writes and sends mails, each at least once, a repeat under the same Message-ID.
+pub struct NotificationWorker {
+    store: Arc<dyn NotificationStore>,
+    mailer: Arc<dyn Mailer>,
+    domain: String,
+}
+
+impl NotificationWorker {
+    /// A worker whose Message-IDs end in `domain`.
+    pub fn new(
+        store: Arc<dyn NotificationStore>,
+        mailer: Arc<dyn Mailer>,
+        domain: impl Into<String>,
+    ) -> Self {
+        Self { store, mailer, domain: domain.into() }
+    }
+
+    fn claim(
+        &self,
+        commands: &[NotificationCommand],
+        now: Timestamp,
+    ) -> Result<Vec<Part>, StoreError> {
+        let keys = commands.iter().map(|command| RecordKey::from(&command.key)).collect();
+        let mut parts = Vec::new();
+        self.store.transact(&keys, &mut |records| {
+            let (change, planned) = plan(records, commands, now);
+            parts = planned;
+            change
+        })?;
+        Ok(parts)
+    }
+
+    fn post<'a>(&self, commands: Vec<&'a NotificationCommand>) -> Vec<Posted<'a>> {
+        let mut mails: Vec<Mail> = Vec::with_capacity(commands.len());
+        let mut unwritten = Vec::with_capacity(commands.len());
+        for command in &commands {
+            let recipient = command.recipient.as_deref().unwrap_or_default();
+            match letter::write(command, recipient, &self.domain) {
+                Ok(mail) => {
+                    mails.push(mail);
+                    unwritten.push(None);
+                }
+                Err(error) => unwritten.push(Some(MailError::Transient(error.to_string()))),
+            }
+        }
+        let mut results = self.mailer.send(&mails).into_iter();
+        let posted = commands.into_iter().zip(unwritten).map(|(command, unwritten)| {
+            let silent = || Err(MailError::Transient("the mailer said nothing of it".to_owned()));
+            let sent = || results.next().unwrap_or_else(silent);
+            let result = unwritten.map_or_else(sent, Err);
+            if let Err(error) = &result {
+                tracing::warn!(key = %command.key, %error, "a mail was not sent");
+            }
+            Posted { command, result }
+        });
+        posted.collect()
+    }
+
+    fn record(
+        &self,
+        posted: &[Posted<'_>],
+        claimed_at: Timestamp,
+    ) -> Result<Vec<ReplyBody>, StoreError> {
+        let keys: BTreeSet<RecordKey> =
+            posted.iter().map(|posted| RecordKey::from(&posted.command.key)).collect();
+        let mut replies = Vec::new();
+        self.store.transact(&keys, &mut |records| {
+            let (change, concluded) = conclude(records, posted, claimed_at);
+            replies = concluded;
+            change
+        })?;
+        Ok(replies)
+    }
+}
+
+impl Worker for NotificationWorker {
+    type Command = NotificationCommand;
+
+    fn queue(&self) -> QueueName {
+        "notification.commands".into()
+    }
+
+    fn read(&self, command: IncomingCommand) -> Result<NotificationCommand, Poison> {
+        NotificationCommand::read(command)
+    }
+
+    fn handle(&self, batch: &[NotificationCommand], now: Timestamp) -> Vec<Result<Answer, Poison>> {
+        let parts = bisect(batch, &mut |commands| self.claim(commands, now));
+        let claimed = batch.iter().zip(&parts).filter(|(_, part)| **part == Ok(Part::Send));
+        let posted = self.post(claimed.map(|(command, _)| command).collect());
+        let recorded = bisect(&posted, &mut |posted| self.record(posted, now));
+        let sent: HashMap<&IdempotencyKey, Result<ReplyBody, StoreError>> =
+            posted.iter().map(|posted| &posted.command.key).zip(recorded).collect();
+        batch.iter().zip(parts).map(|(command, part)| reply(part, sent.get(&command.key))).collect()
+    }
+}
+
+fn reply(
+    part: Result<Part, StoreError>,
+    sent: Option<&Result<ReplyBody, StoreError>>,
+) -> Result<Answer, Poison> {
+    let body = match (part, sent) {
+        (Ok(Part::Answered(body)), _) => Ok(body),
+        (Ok(Part::Send | Part::SentAlready), Some(recorded)) => recorded.clone(),
+        (Ok(Part::Send | Part::SentAlready), None) => Ok(ReplyBody::Retryable),
+        (Ok(Part::Refused), _) => return Err(Poison("its undo came first".to_owned())),
+        (Err(error), _) => Err(error),
+    };
+    match body {
+        Ok(ReplyBody::Retryable) => Ok(Answer { name: RETRYABLE, body: ReplyBody::Retryable }),
+        Ok(body) => Ok(Answer { name: SENT, body }),
+        Err(error) => not_committed(&error, RETRYABLE),
+    }
+}

@@ -1,0 +1,145 @@
+//! Runs a worker on its queue.
+//!
+//! One batch is at work at a time; while it commits, the next gathers. Replies do not hold it up:
+//! they are confirmed in the background, and only then their commands acknowledged. So a command is
+//! lost in no case. If the process dies before its commit, the command comes again and is done; if
+//! it dies after it, the command comes again and is answered from the record.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `batch` | what is done with a batch, on a blocking thread |
+//! | `replies` | replies on their way |
+
+mod batch;
+mod replies;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::OptionFuture;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::{sleep, timeout};
+
+use batch::{Done, next_batch, work};
+use replies::Replies;
+
+use super::worker::Worker;
+use crate::ports::Clock;
+use crate::ports::bus::{Bus, BusError, Deliveries, Delivery};
+
+/// How long a stop waits for the batch at work and for its replies. A batch takes milliseconds; what
+/// is not done by then comes again at the next start.
+const STOP: Duration = Duration::from_secs(10);
+
+/// How long to wait before a lost consumer is renewed.
+const RENEWAL: Duration = Duration::from_secs(1);
+
+/// A worker on its queue.
+pub struct Runtime<W> {
+    /// Who does the commands.
+    pub worker: Arc<W>,
+    /// Where they come from.
+    pub bus: Arc<dyn Bus>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How many commands are done in one transaction at most.
+    pub batch_size: usize,
+    /// How many commands are held unsettled at most: at work, gathering, or waiting for their
+    /// replies to be confirmed.
+    pub prefetch: usize,
+}
+
+impl<W: Worker> Runtime<W> {
+    /// Runs until `stop` holds true or its sender is gone, then finishes what is at work: what was
+    /// committed is answered and acknowledged, what was not goes back to its queue. Takes at most
+    /// ten seconds for that.
+    ///
+    /// # Errors
+    /// When the queue does not exist.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), BusError> {
+        let queue = self.worker.queue();
+        while !*stop.borrow() {
+            match self.bus.consume(&queue, self.prefetch).await {
+                Ok(deliveries) => self.consume(deliveries, &mut stop).await,
+                Err(error @ BusError::Unavailable(_)) => {
+                    tracing::warn!(%queue, %error, "commands can't be consumed");
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = stopped(&mut stop) => break,
+                () = sleep(RENEWAL) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Works until told to stop or until the consumer is over.
+    async fn consume(&self, mut deliveries: Deliveries, stop: &mut watch::Receiver<bool>) {
+        let mut replies = Replies::new(Arc::clone(&self.bus));
+        let mut arrived = Vec::new();
+        let mut waiting = VecDeque::new();
+        let mut at_work = None;
+        loop {
+            if at_work.is_none() && !waiting.is_empty() {
+                at_work = Some(self.start(next_batch(&mut waiting, self.batch_size)));
+            }
+            tokio::select! {
+                () = stopped(stop) => break,
+                count = deliveries.recv_many(&mut arrived, self.batch_size), if at_work.is_none() => {
+                    if count == 0 {
+                        break;
+                    }
+                    waiting.extend(arrived.drain(..));
+                }
+                Some(done) = OptionFuture::from(at_work.as_mut()) => {
+                    at_work = None;
+                    answer(&mut replies, done);
+                }
+                () = replies.proceed(), if !replies.is_empty() => {}
+            }
+        }
+        drop(waiting);
+        let finish = async {
+            if let Some(at_work) = at_work {
+                answer(&mut replies, at_work.await);
+            }
+            while !replies.is_empty() {
+                replies.proceed().await;
+            }
+        };
+        if timeout(STOP, finish).await.is_err() {
+            tracing::warn!(queue = %self.worker.queue(), "stopped before every reply was confirmed");
+        }
+    }
+
+    fn start(&self, batch: Vec<Delivery>) -> JoinHandle<Vec<Done>> {
+        let worker = Arc::clone(&self.worker);
+        let now = self.clock.now();
+        spawn_blocking(move || work(&*worker, batch, now))
+    }
+}
+
+/// Publishes the replies to a batch.
+fn answer(replies: &mut Replies, done: Result<Vec<Done>, JoinError>) {
+    match done {
+        Ok(done) => {
+            for Done { command, reply } in done {
+                match reply {
+                    Some(reply) => replies.send(command, reply),
+                    None => command.ack(),
+                }
+            }
+        }
+        // Its deliveries were dropped, so its commands come again, up to the delivery limit.
+        Err(error) => tracing::error!(%error, "a worker broke off in the middle of a batch"),
+    }
+}
+
+/// Waits until told to stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left who could tell.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

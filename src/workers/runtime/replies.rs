@@ -1,0 +1,110 @@
+//! Replies on their way: published, confirmed, and only then the commands acknowledged.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::contract::message::Outgoing;
+use crate::ports::bus::{Bus, Delivery, Receipt, Settlement};
+
+/// How long a reply that was not taken waits before it is sent again: long enough for a full queue
+/// to shrink, short against the time-outs of steps.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a reply is sent to a queue that does not exist. Its reader may be declaring it just
+/// now; after that the command goes back, to be answered when it is delivered again.
+const UNROUTABLE_TRIES: u32 = 5;
+
+/// Settlements taken at a time.
+const BATCH: usize = 512;
+
+/// Replies that are not confirmed yet, each with the command that it answers.
+///
+/// Bounded by the consumer's prefetch: each of them holds an unsettled delivery.
+pub struct Replies {
+    bus: Arc<dyn Bus>,
+    open: HashMap<u64, Reply>,
+    sent_ever: u64,
+    outlet: mpsc::UnboundedSender<(u64, Settlement)>,
+    settlements: mpsc::UnboundedReceiver<(u64, Settlement)>,
+    /// Those to be sent again, the earliest first.
+    paused: VecDeque<(Instant, Reply)>,
+}
+
+struct Reply {
+    command: Delivery,
+    outgoing: Outgoing,
+    unroutable: u32,
+}
+
+impl Replies {
+    /// Nothing on its way to `bus` yet.
+    pub fn new(bus: Arc<dyn Bus>) -> Self {
+        let (outlet, settlements) = mpsc::unbounded_channel();
+        let (open, paused) = (HashMap::new(), VecDeque::new());
+        Self { bus, open, sent_ever: 0, outlet, settlements, paused }
+    }
+
+    /// Whether every reply was confirmed.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.paused.is_empty()
+    }
+
+    /// Sends the reply to `command`, which is acknowledged once the reply is confirmed.
+    pub fn send(&mut self, command: Delivery, outgoing: Outgoing) {
+        self.publish(Reply { command, outgoing, unroutable: 0 });
+    }
+
+    fn publish(&mut self, reply: Reply) {
+        self.sent_ever += 1;
+        let outgoing = reply.outgoing.clone();
+        self.open.insert(self.sent_ever, reply);
+        self.bus.publish(outgoing, Receipt::new(self.outlet.clone(), self.sent_ever));
+    }
+
+    /// Waits until something happens to a reply, and goes on with it. Giving up the wait loses
+    /// nothing.
+    pub async fn proceed(&mut self) {
+        let due = self.paused.front().map(|(due, _)| *due);
+        let pause = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => pending().await,
+            }
+        };
+        let mut settled = Vec::new();
+        tokio::select! {
+            _ = self.settlements.recv_many(&mut settled, BATCH) => {}
+            () = pause => {
+                if let Some((_, reply)) = self.paused.pop_front() {
+                    self.publish(reply);
+                }
+            }
+        }
+        for (tag, settlement) in settled {
+            if let Some(reply) = self.open.remove(&tag) {
+                self.settle(reply, settlement);
+            }
+        }
+    }
+
+    fn settle(&mut self, mut reply: Reply, settlement: Settlement) {
+        match settlement {
+            Settlement::Confirmed => return reply.command.ack(),
+            Settlement::Rejected | Settlement::Unknown => {}
+            Settlement::Unroutable => {
+                reply.unroutable += 1;
+                if reply.unroutable == UNROUTABLE_TRIES {
+                    let queue = &reply.outgoing.routing_key;
+                    tracing::warn!(%queue, "nobody takes replies; the command goes back");
+                    return drop(reply.command);
+                }
+            }
+        }
+        self.paused.push_back((Instant::now() + PAUSE, reply));
+    }
+}

@@ -1,0 +1,118 @@
+//! What machines ask: health, metrics, statistics; and how the server stops.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix_web::rt;
+use actix_web::web::Data;
+use serde_json::json;
+use skald::http::{Api, Options, Services, Settings, serve};
+use tokio::time::timeout;
+
+use crate::client::{ORDER, Site};
+use crate::fakes::Port;
+use crate::world::World;
+
+#[actix_web::test]
+async fn a_server_that_is_well_says_ok() {
+    let site = Site::new();
+    for path in ["/livez", "/readyz"] {
+        let reply = site.get(path).await;
+        assert_eq!((reply.status.as_u16(), reply.text()), (200, "ok"), "{path}");
+    }
+    let verbose = site.get("/readyz?verbose").await;
+    let expected = "[+]store ok\n[+]inventory ok\n[+]notification ok\n[+]orchestrator ok\n\
+                    readyz check passed\n";
+    assert_eq!(verbose.text(), expected);
+    assert_eq!(verbose.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(site.get("/livez?verbose=1").await.text(), "[+]ping ok\nlivez check passed\n");
+}
+
+#[actix_web::test]
+async fn a_server_whose_store_is_away_lives_but_is_not_ready() {
+    let site = Site::new();
+    site.world.store_is_down.store(true, Ordering::Relaxed);
+    *site.world.troubles.lock().unwrap() = vec!["the journal\nis full".to_owned()];
+    let reply = site.get("/readyz").await;
+    assert_eq!(reply.status, 503);
+    assert!(reply.text().starts_with("[-]store failed: the orchestrator store is not available"));
+    assert!(reply.text().contains("\n[-]orchestrator failed: the journal is full\n"));
+    assert!(reply.text().ends_with("readyz check failed\n"));
+    assert_eq!(site.get("/livez").await.status, 200);
+}
+
+#[actix_web::test]
+async fn metrics_are_passed_through() {
+    let site = Site::new();
+    let reply = site.get("/metrics").await;
+    assert_eq!(reply.text(), "skald_sagas_total 1\n");
+    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+}
+
+#[actix_web::test]
+async fn statistics_count_what_there_is() {
+    let site = Site::new();
+    let first = site.order().await.order;
+    site.order().await;
+    site.world.refuse(first.saga, "reserve-inventory", "UNKNOWN_PRODUCT");
+    site.world.pass_ms(61_500);
+    let stats = site.get("/v1/stats").await.json();
+    let expected = json!({
+        "sagas": {"RUNNING": 1, "ROLLING_BACK": 1, "NEEDS_ATTENTION": 0, "COMPLETED": 0, "CANCELLED": 0},
+        "orders": {"PENDING": 1, "CONFIRMED": 0, "CANCELLED": 1},
+        "cancelledByReason": {"UNKNOWN_PRODUCT": 1},
+        "notifications": {"SENT": 5},
+        "awake": 3,
+        "outstanding": {"inventory.commands": 2},
+        "commits": 4,
+        "transitions": 10,
+        "transitionsPerCommit": 2.5,
+        "ignored": {"settled": 1},
+        "lag": {"commands": 1, "events": 7, "shards": [{"shard": 0, "commands": 1, "events": 7}]},
+        "startedAt": "2026-09-21T14:13:20.000000Z",
+        "uptimeSeconds": 61,
+    });
+    assert_eq!(stats, expected);
+}
+
+#[actix_web::test]
+async fn a_graceful_stop_lets_requests_finish() {
+    let world = World::new();
+    let port = Arc::new(Port(world.clone()));
+    let services = Services {
+        orchestrator: port.clone(),
+        queries: port.clone(),
+        door: port.clone(),
+        inventory: None,
+        notification: None,
+        clock: port,
+        definitions: Default::default(),
+        metrics: Arc::new(String::new),
+    };
+    let settings = Settings { host_names: Vec::new(), store_calls: 1 };
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let options = Options { listen, workers: 2, stop_within: Duration::from_secs(30) };
+    let listening = serve(Data::new(Api::new(services, &settings)), &options).unwrap();
+    let handle = listening.server.handle();
+    let address = listening.addresses[0];
+    let url = format!("http://{address}/v1/orders");
+    let running = rt::spawn(listening.server);
+
+    world.gate_is_shut.store(true, Ordering::Relaxed);
+    let request = awc::Client::default().post(&url);
+    let order =
+        rt::spawn(request.insert_header(("content-type", "application/json")).send_body(ORDER));
+    world.arrived.acquire().await.unwrap().forget();
+    let stopping = rt::spawn(handle.stop(true));
+    // The port is free once nobody listens any more.
+    while TcpListener::bind(address).is_err() {
+        rt::task::yield_now().await;
+    }
+    world.gate.add_permits(1);
+    let answered = timeout(Duration::from_secs(20), order).await.unwrap().unwrap().unwrap();
+    assert_eq!(answered.status(), 202);
+    timeout(Duration::from_secs(20), stopping).await.unwrap().unwrap();
+    timeout(Duration::from_secs(20), running).await.unwrap().unwrap().unwrap();
+}
