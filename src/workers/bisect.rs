@@ -8,10 +8,10 @@ use crate::ports::StoreError;
 ///
 /// A store that is not available is not asked again for the items it was not available for. An item
 /// for which `commit` returns nothing is missing from the outcome.
-pub fn bisect<T, R>(
-    items: &[T],
-    commit: &mut dyn FnMut(&[T]) -> Result<Vec<R>, StoreError>,
-) -> Vec<Result<R, StoreError>> {
+pub fn bisect<T, R, F>(items: &[T], commit: &mut F) -> Vec<Result<R, StoreError>>
+where
+    F: FnMut(&[T]) -> Result<Vec<R>, StoreError>,
+{
     if items.is_empty() {
         return Vec::new();
     }

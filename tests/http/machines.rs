@@ -107,9 +107,12 @@ async fn a_graceful_stop_lets_requests_finish() {
     world.arrived.acquire().await.unwrap().forget();
     let stopping = rt::spawn(handle.stop(true));
     // The port is free once nobody listens any more.
-    while TcpListener::bind(address).is_err() {
-        rt::task::yield_now().await;
-    }
+    let closed = async {
+        while TcpListener::bind(address).is_err() {
+            rt::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), closed).await.unwrap();
     world.gate.add_permits(1);
     let answered = timeout(Duration::from_secs(20), order).await.unwrap().unwrap().unwrap();
     assert_eq!(answered.status(), 202);

@@ -152,3 +152,55 @@ fn apply<'a>(
 ) -> QueryResult<()> {
     pragmas.into_iter().try_for_each(|pragma| connection.batch_execute(pragma))
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::sql_types::BigInt;
+
+    use super::*;
+    use crate::store::sqlite::schema::inventory::products;
+
+    #[derive(QueryableByName)]
+    struct Setting {
+        #[diesel(sql_type = BigInt)]
+        value: i64,
+    }
+
+    #[test]
+    fn a_commit_is_synced() {
+        const FULL: i64 = 2;
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), &migrate::INVENTORY).unwrap();
+        let found = database.write(|connection| {
+            let query = "SELECT synchronous AS value FROM pragma_synchronous";
+            let setting: Setting = diesel::sql_query(query).get_result(connection)?;
+            Ok(setting.value)
+        });
+        assert_eq!(found, Ok(FULL));
+    }
+
+    #[test]
+    fn a_reader_can_not_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), &migrate::INVENTORY).unwrap();
+        let deleted =
+            database.read(|connection| Ok(diesel::delete(products::table).execute(connection)?));
+        assert!(deleted.is_err(), "{deleted:?}");
+    }
+
+    #[test]
+    fn a_failed_transaction_leaves_nothing_and_the_connection_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), &migrate::INVENTORY).unwrap();
+        let pen = || {
+            let pen = (products::id.eq("pen"), products::on_hand.eq(1), products::reserved.eq(0));
+            diesel::insert_into(products::table).values(pen)
+        };
+        let failed: Result<(), StoreError> = database.write(|connection| {
+            pen().execute(connection)?;
+            Err(Failure::Refused("on purpose".to_owned()))
+        });
+        assert!(matches!(failed, Err(StoreError::Refused { store: "inventory", .. })));
+        assert_eq!(database.write(|connection| Ok(pen().execute(connection)?)), Ok(1));
+    }
+}

@@ -1,5 +1,6 @@
 //! Orders with their lines.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use diesel::prelude::*;
@@ -76,7 +77,7 @@ pub(super) fn page(
             }
         }
     }
-    rows.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+    rows.sort_unstable_by_key(|row| Reverse(row.id));
     rows.truncate(limit as usize);
     with_lines(connection, rows)
 }

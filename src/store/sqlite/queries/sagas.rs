@@ -4,6 +4,7 @@
 //! definition, for a status and for both by merging the newest of a few ranges; a text is a range
 //! of ids, or one of business keys.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
@@ -134,7 +135,7 @@ fn with_key(
         return Ok(newest(connection, kinds, page, Some(text))?);
     }
     let mut ids: Vec<Id> = ids.into_iter().filter(|id| id.0 < page.end).collect();
-    ids.sort_unstable_by(|a, b| b.cmp(a));
+    ids.sort_unstable_by_key(|id| Reverse(*id));
     let mut rows = Vec::new();
     for id in ids {
         if rows.len() >= page.limit as usize {

@@ -1,0 +1,41 @@
+use serde_json::Value;
+
+use super::program::{Going, run_in, skald};
+
+#[test]
+fn serving_says_where_and_stops_in_good_order() {
+    let mut server = Going::serve();
+    server.line_with("API ");
+    server.line_with("Data ");
+    assert_eq!(server.request("GET", "/livez", "", "").0, 200);
+    assert_eq!(server.request("GET", "/v1/stats", "", "").0, 200);
+    assert_eq!(server.request("GET", "/", "", "").0, 200);
+    assert_eq!(server.stop(), (Some(0), String::new()));
+}
+
+#[test]
+fn an_address_that_is_taken_is_a_failure_with_advice() {
+    let first = Going::serve();
+    let folder = tempfile::tempdir().unwrap();
+    let address = first.url.strip_prefix("http://").unwrap();
+    let second = run_in(folder.path(), &["serve", "--listen", address]);
+    assert_eq!((second.code, second.out.as_str()), (1, ""), "{second:?}");
+    assert!(second.err.contains("error[ADDRESS_IN_USE]: "), "{}", second.err);
+    assert!(second.err.contains("--listen"), "{}", second.err);
+}
+
+#[test]
+fn a_log_for_programs_is_one_object_a_line_from_the_first_to_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
+    let mut server = Going::start(skald(
+        folder.path(),
+        &[&arguments[..], &["--log-filter", "skald=trace"]].concat(),
+    ));
+    let traceparent = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+    assert_eq!(server.request("GET", "/v1/orders", traceparent, "").0, 200);
+    let line: Value = serde_json::from_str(&server.line_with("4bf92f")).unwrap();
+    assert_eq!(line["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(line["path"], "/v1/orders");
+    assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+}
