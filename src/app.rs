@@ -28,6 +28,7 @@ use crate::actors::{ShardRunner, Surroundings};
 use crate::bus::in_process::InProcessBus;
 use crate::bus::topology;
 use crate::config::Config;
+use crate::event_log;
 use crate::http::{self, Api, Options, Services};
 use crate::orders::definition::definition;
 use crate::orders::script::OrderScript;
@@ -91,6 +92,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let bus: Arc<dyn Bus> = Arc::new(InProcessBus::default());
     for queue in topology::queues(&catalogue, sqlite::EMBEDDED_SHARDS) {
         bus.declare(&queue).await?;
+    }
+    if let Some(path) = &config.event_log {
+        let file = event_log::open(path)
+            .with_context(|| format!("the event log {} can't be written", path.display()))?;
+        actix::spawn(event_log::write(event_log::listen(bus.as_ref()).await?, file));
     }
     let (stop_workers, stopping) = watch::channel(false);
     let workers = start_workers(config, &stores, &bus, &clock, &stopping)?;

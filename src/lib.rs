@@ -4,6 +4,7 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod contract;
+pub mod event_log;
 pub mod http;
 pub mod journal;
 pub mod orders;

@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("workers", &["saga", "contract", "orders", "ports"]),
     ("actors", &["saga", "contract", "orders", "ports", "journal"]),
     ("http", &["saga", "contract", "orders", "ports"]),
+    ("event_log", &["saga", "contract", "orders", "ports"]),
     ("config", &[]),
     ("telemetry", &["config"]),
     (
@@ -30,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "workers",
             "actors",
             "http",
+            "event_log",
             "config",
             "telemetry",
         ],
@@ -46,6 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "workers",
             "actors",
             "http",
+            "event_log",
             "config",
             "telemetry",
             "app",
@@ -60,7 +63,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("diesel", &["store"]),
     ("awc::", &["cli"]),
     ("lettre::", &["workers"]),
-    ("spawn_blocking", &["actors", "workers", "http", "app"]),
+    ("spawn_blocking", &["actors", "workers", "http", "app", "event_log"]),
 ];
 
 /// What the pure modules must not touch.

@@ -77,6 +77,7 @@ impl Handler<Observe> for Registry {
         MessageResult(Activity {
             awake: house.awake.get(),
             outstanding: house.catalogue.queues().into_iter().map(outstanding).collect(),
+            waiting: house.shared.waiting.get() as u64,
             commits: work.commits,
             transitions: work.transitions,
             ignored: house

@@ -18,6 +18,9 @@ pub struct Serve {
     settings: Settings,
     #[command(flatten)]
     listen: Listen,
+    /// Append every domain event to this file, one JSON document a line
+    #[arg(long, value_name = "FILE")]
+    event_log: Option<String>,
 }
 
 impl Serve {
@@ -26,7 +29,8 @@ impl Serve {
     /// # Errors
     /// When it can't start.
     pub fn run(self) -> Result<(), Failure> {
-        let config = self.listen.add_to(self.settings.sources()).load()?;
+        let sources = self.listen.add_to(self.settings.sources());
+        let config = sources.flag("--event-log", "event_log", self.event_log).load()?;
         telemetry::log(&config.log)?;
         System::new().block_on(async {
             let running = app::start(&config).await?;

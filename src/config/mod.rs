@@ -39,12 +39,15 @@ use settings::Settings;
 /// | setting | default | what |
 /// |---|---|---|
 /// | `data_dir` | `./data` | the folder of the embedded stores; made if it is missing |
+/// | `event_log` | none | a file that every domain event is appended to, one JSON document a line |
 ///
 /// A relative path counts from the current folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The folder of the embedded stores.
     pub data_dir: PathBuf,
+    /// A file that every domain event is appended to.
+    pub event_log: Option<PathBuf>,
     /// Listening for requests.
     pub server: Server,
     /// Sagas in memory.
@@ -61,6 +64,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("./data"),
+            event_log: None,
             server: Server::default(),
             actors: Actors::default(),
             workers: Workers::default(),
@@ -80,6 +84,7 @@ impl Config {
         let data_dir = settings.path("data_dir");
         Self {
             data_dir: data_dir.unwrap_or(Self::default().data_dir),
+            event_log: settings.path("event_log"),
             server: Server::take(settings),
             actors: Actors::take(settings),
             workers: Workers::take(settings),

@@ -76,6 +76,8 @@ pub struct Activity {
     pub awake: u64,
     /// Commands that wait for their outcome, by queue.
     pub outstanding: Vec<(String, u64)>,
+    /// Transitions that wait for a transaction.
+    pub waiting: u64,
     /// Transactions of the journal since the start.
     pub commits: u64,
     /// Transitions that they wrote.

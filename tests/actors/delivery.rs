@@ -15,7 +15,8 @@ async fn an_event_that_a_full_queue_refused_comes_later_and_holds_up_no_command(
     let mut inventory = rig.commands("inventory").await;
     let mut notification = rig.commands("notification").await;
     let saga = rig.submit().await;
-    inventory.succeed(inventory_command(&mut inventory).await).await;
+    let reserve = inventory.next_of("inventory.reserve").await;
+    inventory.succeed(reserve).await;
     let mail = notification.next().await;
     notification.succeed(mail).await;
     rig.until_status(saga, SagaStatus::Completed).await;
@@ -98,10 +99,4 @@ async fn answers_to_nothing_are_stored_and_change_nothing() {
     let ignored = rig.orchestrator.activity().await.ignored;
     assert_eq!(ignored, [("never_asked", 1)]);
     rig.stop().await;
-}
-
-async fn inventory_command(inbox: &mut crate::rig::Inbox) -> skald::ports::bus::Delivery {
-    let delivery = inbox.next().await;
-    assert_eq!(delivery.message.kind, "inventory.reserve");
-    delivery
 }

@@ -15,8 +15,7 @@ async fn what_arrives_during_a_commit_shares_the_next_one() {
     rig.until("the first commit", || rig.gate.arrived() == 1).await;
     let others: Vec<_> =
         (0..300).map(|_| tokio::task::spawn_local(rig.orchestrator.submit(new(&rig)))).collect();
-    // The registry answers this after it has taken in all of them.
-    assert_eq!(rig.orchestrator.activity().await.awake, 301);
+    rig.until_waiting(300).await;
     assert!(!first.is_finished(), "no answer before its commit");
     rig.gate.open();
     for submitted in join_all(others).await {
@@ -45,7 +44,7 @@ async fn two_orders_under_one_key_in_one_commit_become_one_order() {
             tokio::task::spawn_local(rig.orchestrator.submit(order))
         })
         .collect();
-    assert_eq!(rig.orchestrator.activity().await.awake, 3);
+    rig.until_waiting(2).await;
     rig.gate.open();
     let answers: Vec<_> =
         join_all(twins).await.into_iter().map(|twin| twin.unwrap().unwrap()).collect();

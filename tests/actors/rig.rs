@@ -18,7 +18,7 @@ use skald::ports::Clock;
 use skald::ports::bus::{Bus, Deliveries, Delivery, Receipt};
 use skald::ports::clock::SystemClock;
 use skald::ports::ledger::Claim;
-use skald::ports::orchestrator::{NewOrder, Orchestrator, SubmitError, Submitted, Watch};
+use skald::ports::orchestrator::{Activity, NewOrder, Orchestrator, SubmitError, Submitted, Watch};
 use skald::saga::catalogue::Catalogue;
 use skald::saga::event::{Event, Reason, Recorded};
 use skald::saga::id::{QueueName, SagaId, Timestamp};
@@ -185,9 +185,21 @@ impl Rig {
     }
 
     pub async fn until_awake(&self, wanted: u64) {
+        self.until_activity("sagas in memory", |activity| activity.awake == wanted).await;
+    }
+
+    pub async fn until_waiting(&self, wanted: u64) {
+        self.until_activity("transitions that wait", |activity| activity.waiting == wanted).await;
+    }
+
+    async fn until_activity(&self, what: &str, wanted: impl Fn(&Activity) -> bool) {
         let patience = tokio::time::Instant::now() + PATIENCE;
-        while self.orchestrator.activity().await.awake != wanted {
-            assert!(tokio::time::Instant::now() < patience, "never {wanted} sagas in memory");
+        loop {
+            let activity = self.orchestrator.activity().await;
+            if wanted(&activity) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < patience, "{what}: {activity:?}");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -215,6 +227,13 @@ impl Inbox {
             .await
             .expect("a message in time")
             .unwrap()
+    }
+
+    /// The next message, which must be of this kind.
+    pub async fn next_of(&mut self, kind: &str) -> Delivery {
+        let delivery = self.next().await;
+        assert_eq!(delivery.message.kind, kind);
+        delivery
     }
 
     /// Answers a command with a success, and acknowledges it.

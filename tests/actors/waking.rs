@@ -19,7 +19,8 @@ async fn a_saga_that_sleeps_is_woken_by_the_answer_it_waits_for() {
     let command = inventory.next().await;
     rig.until_awake(0).await;
     inventory.succeed(command).await;
-    notification.succeed(notification_command(&mut notification).await).await;
+    let mail = notification.next_of("notification.send").await;
+    notification.succeed(mail).await;
     rig.until_status(saga, SagaStatus::Completed).await;
     rig.until_awake(0).await;
     rig.stop().await;
@@ -49,7 +50,7 @@ async fn what_was_not_confirmed_is_sent_again_with_the_same_id_after_a_restart()
     let rig = Rig::start(folder.path()).await;
     let mut inventory = rig.commands("inventory").await;
     let saga = rig.submit().await;
-    let sent = inventory.next().await.message;
+    let sent = inventory.next().await.message.clone();
     let folder_path = rig.stop().await;
 
     let rig = Rig::start_with(&folder_path, Duration::from_secs(60), &[("listener", 100)]).await;
@@ -60,7 +61,8 @@ async fn what_was_not_confirmed_is_sent_again_with_the_same_id_after_a_restart()
     assert_eq!(listener.next().await.message.kind, "order.created");
     inventory.refuse(again, "INSUFFICIENT_STOCK").await;
     let mut notification = rig.commands("notification").await;
-    notification.succeed(notification_command(&mut notification).await).await;
+    let mail = notification.next_of("notification.send").await;
+    notification.succeed(mail).await;
     rig.until_status(saga, SagaStatus::Cancelled).await;
     rig.stop().await;
 }
@@ -123,7 +125,7 @@ async fn a_saga_whose_actor_panics_is_rebuilt_and_loses_nothing() {
     let saga = rig.submit().await;
     let command = inventory.next().await;
     inventory.answer(&command.message, WorkOutcome::Success(Json::null())).await;
-    let mail = notification_command(&mut notification).await;
+    let mail = notification.next_of("notification.send").await;
     ARMED.store(true, Ordering::SeqCst);
     // A duplicate: the first to take it panics, and it comes again to the one made in its place.
     inventory.succeed(command).await;
@@ -131,10 +133,4 @@ async fn a_saga_whose_actor_panics_is_rebuilt_and_loses_nothing() {
     notification.succeed(mail).await;
     rig.until_status(saga, SagaStatus::Completed).await;
     rig.stop().await;
-}
-
-async fn notification_command(inbox: &mut crate::rig::Inbox) -> skald::ports::bus::Delivery {
-    let delivery = inbox.next().await;
-    assert_eq!(delivery.message.kind, "notification.send");
-    delivery
 }

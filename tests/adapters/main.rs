@@ -4,3 +4,4 @@ mod bus_conformance;
 mod in_process_bus;
 mod store_conformance;
 mod store_sqlite;
+mod worker_runtime;

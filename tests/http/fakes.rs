@@ -78,6 +78,7 @@ impl Orchestrator for Port {
 
     fn activity(&self) -> BoxFuture<'static, Activity> {
         let activity = Activity {
+            waiting: 0,
             awake: 3,
             outstanding: vec![("inventory.commands".to_owned(), 2)],
             commits: 4,

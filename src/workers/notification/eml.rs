@@ -241,4 +241,19 @@ mod tests {
         let results = mailer.send(&[mail("1@x", "ada@example.org")]);
         assert!(matches!(results[..], [Err(MailError::Transient(_))]), "{results:?}");
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_can_not_be_made_durable_was_not_sent() {
+        use std::os::unix::fs::OpenOptionsExt;
+        let (_folder, mailer) = mailer();
+        // A handle that names the folder but does not open it can't be synced.
+        let path_only = i32::try_from(rustix::fs::OFlags::PATH.bits()).unwrap();
+        let handle =
+            fs::OpenOptions::new().read(true).custom_flags(path_only).open(&mailer.folder).unwrap();
+        let mailer = EmlMailer { handle, ..mailer };
+        let results = mailer.send(&[mail("1@x", "ada@example.org"), mail("2@x", "nobody")]);
+        assert!(matches!(results[0], Err(MailError::Transient(_))), "{results:?}");
+        assert!(matches!(results[1], Err(MailError::Undeliverable(_))), "{results:?}");
+    }
 }

@@ -30,6 +30,7 @@ pub struct NotificationWorker {
     store: Arc<dyn NotificationStore>,
     mailer: Arc<dyn Mailer>,
     domain: String,
+    alone_since: Option<Timestamp>,
 }
 
 impl NotificationWorker {
@@ -39,7 +40,14 @@ impl NotificationWorker {
         mailer: Arc<dyn Mailer>,
         domain: impl Into<String>,
     ) -> Self {
-        Self { store, mailer, domain: domain.into() }
+        Self { store, mailer, domain: domain.into(), alone_since: None }
+    }
+
+    /// The same worker, where no other uses its store from `since` on. It need not wait for the
+    /// claims of a predecessor to expire.
+    #[must_use]
+    pub fn alone_since(self, since: Timestamp) -> Self {
+        Self { alone_since: Some(since), ..self }
     }
 
     fn claim(
@@ -50,7 +58,7 @@ impl NotificationWorker {
         let keys = commands.iter().map(|command| RecordKey::from(&command.key)).collect();
         let mut parts = Vec::new();
         self.store.transact(&keys, &mut |records| {
-            let (change, planned) = plan(records, commands, now);
+            let (change, planned) = plan(records, commands, self.alone_since, now);
             parts = planned;
             change
         })?;

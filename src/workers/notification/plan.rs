@@ -18,9 +18,10 @@ use crate::saga::id::Timestamp;
 use crate::saga::json::Json;
 use crate::workers::records::{Standing, answer, consult};
 
-/// How long a claim keeps others away. Far longer than a batch of mails takes, and short enough
-/// that a mail whose sender died is not missed for long.
-pub const CLAIM_MS: u64 = 60_000;
+/// How long a claim keeps others from sending the same mail. Writing a batch takes milliseconds; and
+/// after a crash the claims of the dead run out before the sagas' fifth attempt, so that nobody is
+/// called for help.
+pub const CLAIM_MS: u64 = 5_000;
 
 /// How a command of a batch goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,11 +71,15 @@ impl Outcome {
 }
 
 /// Claims what is to be sent, answers what needs no mail or was answered before.
+///
+/// Claims from before `alone_since` are dead: whoever made them is gone.
 pub fn plan(
     records: &BTreeMap<RecordKey, WorkRecord>,
     commands: &[NotificationCommand],
+    alone_since: Option<Timestamp>,
     now: Timestamp,
 ) -> (NotificationChange, Vec<Part>) {
+    let dead = |until: &Timestamp| alone_since.is_some_and(|since| *until < claim(since));
     let mut change = NotificationChange::default();
     let mut sending = HashSet::new();
     let parts = commands.iter().map(|command| {
@@ -84,6 +89,7 @@ pub fn plan(
         let step = RecordKey::from(&command.key);
         let known = change.records.get(&step).or_else(|| records.get(&step));
         let mut record = known.cloned().unwrap_or_default();
+        record.claimed_until = record.claimed_until.filter(|until| !dead(until));
         match consult(&record, &command.key, now) {
             Standing::Repeat(outcome) => Part::Answered(ReplyBody::Settled(outcome)),
             Standing::Busy(_) => Part::Answered(ReplyBody::Retryable),

@@ -15,10 +15,10 @@ use crate::workers::worker::{Answer, Poison, Worker};
 /// until the queue's delivery limit ends it.
 const SUSPECT: u32 = 2;
 
-/// Takes the next batch: commands in their order, up to `limit`, or a single suspect.
-pub fn next_batch(waiting: &mut VecDeque<Delivery>, limit: usize) -> Vec<Delivery> {
+/// Takes the next batch: the commands before the first suspect, or a single suspect.
+pub fn next_batch(waiting: &mut VecDeque<Delivery>) -> Vec<Delivery> {
     let suspect = |delivery: &Delivery| delivery.redeliveries >= SUSPECT;
-    let harmless = waiting.iter().take(limit).take_while(|delivery| !suspect(delivery)).count();
+    let harmless = waiting.iter().take_while(|delivery| !suspect(delivery)).count();
     waiting.drain(..harmless.max(1).min(waiting.len())).collect()
 }
 

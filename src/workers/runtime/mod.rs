@@ -84,7 +84,7 @@ impl<W: Worker> Runtime<W> {
         let mut at_work = None;
         loop {
             if at_work.is_none() && !waiting.is_empty() {
-                at_work = Some(self.start(next_batch(&mut waiting, self.batch_size)));
+                at_work = Some(self.start(next_batch(&mut waiting)));
             }
             tokio::select! {
                 () = stopped(stop) => break,

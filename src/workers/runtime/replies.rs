@@ -108,3 +108,76 @@ impl Replies {
         self.paused.push_back((Instant::now() + PAUSE, reply));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use bytes::Bytes;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::contract::message::{Exchange, Message};
+    use crate::ports::bus::{BusError, Deliveries, QueueDepth, QueueSpec, Settle, Verdict};
+    use crate::saga::id::QueueName;
+
+    /// A bus that rejects whatever it is given.
+    #[derive(Default)]
+    struct Full {
+        rejected: AtomicU32,
+    }
+
+    impl Bus for Full {
+        fn declare(&self, _: &QueueSpec) -> BoxFuture<'_, Result<(), BusError>> {
+            unimplemented!("nothing is declared")
+        }
+
+        fn publish(&self, _: Outgoing, receipt: Receipt) {
+            self.rejected.fetch_add(1, Ordering::SeqCst);
+            receipt.settle(Settlement::Rejected);
+        }
+
+        fn consume(&self, _: &QueueName, _: usize) -> BoxFuture<'_, Result<Deliveries, BusError>> {
+            unimplemented!("nothing is consumed")
+        }
+
+        fn depths(&self) -> BoxFuture<'_, Result<Vec<QueueDepth>, BusError>> {
+            unimplemented!("nobody asks")
+        }
+    }
+
+    struct Unsettled;
+
+    impl Settle for Unsettled {
+        fn settle(self: Box<Self>, verdict: Verdict) {
+            assert_eq!(verdict, Verdict::Requeue, "its reply is not safe");
+        }
+    }
+
+    fn message() -> Message {
+        Message {
+            id: "1".to_owned(),
+            kind: "test".to_owned(),
+            correlation_id: None,
+            reply_to: None,
+            traceparent: None,
+            body: Bytes::new(),
+            death: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rejected_reply_is_sent_again_after_a_pause() {
+        let bus = Arc::new(Full::default());
+        let mut replies = Replies::new(bus.clone());
+        let began = Instant::now();
+        let (exchange, routing_key) = (Exchange::Default, "replies".to_owned());
+        let command = Delivery::new(Arc::new(message()), 0, Box::new(Unsettled));
+        replies.send(command, Outgoing { exchange, routing_key, message: message() });
+        while bus.rejected.load(Ordering::SeqCst) < 3 {
+            assert!(!replies.is_empty());
+            replies.proceed().await;
+        }
+        assert!(began.elapsed() >= 2 * PAUSE);
+    }
+}

@@ -83,7 +83,7 @@ fn whatever_is_wrong_with_a_row_is_an_error_and_no_panic() {
         "UPDATE sagas SET status = 'LOST'",
         "UPDATE sagas SET version = -1",
         "UPDATE sagas SET definition_version = -1",
-        "UPDATE sagas SET id = x'00'",
+        "UPDATE sagas SET id = x'ff'",
     ] {
         let (_root, stores) = after(damage);
         assert_corrupt(stores.queries.sagas(&SagaFilter::default(), None, 10), "");

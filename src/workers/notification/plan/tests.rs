@@ -2,6 +2,7 @@ use super::super::command::tests::{BODY, command};
 use super::*;
 
 const NOW: Timestamp = Timestamp(1_000_000);
+/// When a claim made now expires.
 const LATER: Timestamp = Timestamp(1_000_000 + 1000 * CLAIM_MS as i64);
 
 type Records = BTreeMap<RecordKey, WorkRecord>;
@@ -32,7 +33,7 @@ fn transient() -> Result<(), MailError> {
 
 /// The records after one command was planned.
 fn claimed(command: &NotificationCommand) -> Records {
-    plan(&Records::new(), std::slice::from_ref(command), NOW).0.records
+    plan(&Records::new(), std::slice::from_ref(command), None, NOW).0.records
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn a_result_names_its_outcome() {
 
 #[test]
 fn a_mail_is_claimed_before_it_is_sent() {
-    let (change, parts) = plan(&Records::new(), &[mail()], NOW);
+    let (change, parts) = plan(&Records::new(), &[mail()], None, NOW);
     assert_eq!(parts, [Part::Send]);
     let record = &change.records[&RecordKey::from(&mail().key)];
     assert_eq!((record.claimed_until, &record.done), (Some(LATER), &None));
@@ -62,14 +63,14 @@ fn a_sent_mail_is_recorded_and_its_repeat_answered() {
     let (change, replies) = conclude(&claimed(&mail), &posted(&mail, Ok(())), NOW);
     assert_eq!(replies, [answered(Outcome::Sent)]);
     assert_eq!(outcomes(&change), ["SENT"]);
-    let (again, parts) = plan(&change.records, &[mail], NOW);
+    let (again, parts) = plan(&change.records, &[mail], None, NOW);
     assert_eq!(parts, [Part::Answered(answered(Outcome::Sent))]);
     assert!(again.notifications.is_empty() && again.records.is_empty());
 }
 
 #[test]
 fn without_an_address_nothing_is_sent_and_all_is_well() {
-    let (change, parts) = plan(&Records::new(), &[without_address(), without_address()], NOW);
+    let (change, parts) = plan(&Records::new(), &[without_address(), without_address()], None, NOW);
     let told = Part::Answered(answered(Outcome::NoAddress));
     assert_eq!(parts, [told.clone(), told]);
     assert_eq!(outcomes(&change), ["NO_ADDRESS"]);
@@ -90,13 +91,13 @@ fn a_mail_that_could_not_be_sent_now_gives_up_its_claim() {
     let (change, replies) = conclude(&claimed(&mail), &posted(&mail, transient()), NOW);
     assert_eq!(replies, [ReplyBody::Retryable]);
     assert!(change.notifications.is_empty());
-    let (_, parts) = plan(&change.records, &[mail], NOW);
+    let (_, parts) = plan(&change.records, &[mail], None, NOW);
     assert_eq!(parts, [Part::Send]);
 }
 
 #[test]
 fn the_same_command_twice_in_a_batch_is_one_mail() {
-    let (_, parts) = plan(&Records::new(), &[mail(), mail()], NOW);
+    let (_, parts) = plan(&Records::new(), &[mail(), mail()], None, NOW);
     assert_eq!(parts, [Part::Send, Part::SentAlready]);
 }
 
@@ -104,10 +105,20 @@ fn the_same_command_twice_in_a_batch_is_one_mail() {
 fn a_live_claim_of_somebody_else_is_respected_until_it_expires() {
     let theirs = claimed(&mail());
     let just_before = Timestamp(LATER.0 - 1);
-    let (change, parts) = plan(&theirs, &[mail()], just_before);
+    let (change, parts) = plan(&theirs, &[mail()], None, just_before);
     assert_eq!(parts, [Part::Answered(ReplyBody::Retryable)]);
     assert!(change.records.is_empty());
-    assert_eq!(plan(&theirs, &[mail()], LATER).1, [Part::Send]);
+    assert_eq!(plan(&theirs, &[mail()], None, LATER).1, [Part::Send]);
+}
+
+#[test]
+fn whoever_is_alone_takes_claims_from_before_for_dead() {
+    let old = claimed(&mail());
+    let started = Timestamp(NOW.0 + 1);
+    let (change, parts) = plan(&old, &[mail()], Some(started), started);
+    assert_eq!(parts, [Part::Send]);
+    let (_, parts) = plan(&change.records, &[mail()], Some(started), started);
+    assert_eq!(parts, [Part::Answered(ReplyBody::Retryable)], "its own claims are alive");
 }
 
 #[test]
@@ -124,7 +135,7 @@ fn who_was_overtaken_after_the_claim_expired_answers_what_is_recorded() {
 #[test]
 fn giving_up_a_claim_leaves_that_of_a_successor_alone() {
     let mail = mail();
-    let theirs = plan(&claimed(&mail), std::slice::from_ref(&mail), LATER).0.records;
+    let theirs = plan(&claimed(&mail), std::slice::from_ref(&mail), None, LATER).0.records;
     let (change, _) = conclude(&theirs, &posted(&mail, transient()), NOW);
     assert!(change.records.is_empty());
 }

@@ -1,0 +1,80 @@
+//! What this machine makes of Skald, from submission to the end of a saga.
+//!
+//! | file | measures |
+//! |---|---|
+//! | `throughput` | sagas a second, and what one costs |
+//! | `latency` | one order at a time, in milliseconds and in fsyncs |
+//! | `memory` | a hundred thousand sagas awake at once |
+//! | `demo` | runs the release program as its own process |
+//! | `report` | what is printed (pure) |
+//!
+//! `cargo bench --bench end_to_end` runs all of it; `-- memory` only that part, `-- --json` prints
+//! one JSON object. `docs/benchmarks.md` tells how to read the figures.
+
+mod demo;
+mod latency;
+mod memory;
+mod report;
+mod throughput;
+
+use std::path::Path;
+
+use clap::{Parser, ValueEnum};
+
+use report::Report;
+
+/// What a server of the real kind allocates with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+struct Options {
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Only these parts
+    parts: Vec<Part>,
+    /// What cargo tells every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Throughput,
+    Latency,
+    Memory,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    // Beside the program, because temporary files may be in memory, where an fsync costs nothing.
+    // All of it is deleted at the end: deleting many files makes it slow to create new ones.
+    let folder =
+        tempfile::Builder::new().prefix("bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let report = measure(&options.parts, folder.path())?;
+    if options.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("{report}");
+    }
+    match report.memory {
+        Some(memory) => memory.check(),
+        None => Ok(()),
+    }
+}
+
+fn measure(parts: &[Part], folder: &Path) -> anyhow::Result<Report> {
+    let wanted = |part| parts.is_empty() || parts.contains(&part);
+    let mut report = Report::of_machine()?;
+    if wanted(Part::Throughput) {
+        report.throughput = Some(throughput::measure(&folder.join("throughput"))?);
+    }
+    if wanted(Part::Latency) {
+        report.latency = Some(latency::measure(&folder.join("latency"))?);
+    }
+    if wanted(Part::Memory) {
+        report.memory = Some(memory::measure(&folder.join("memory"))?);
+    }
+    Ok(report)
+}
