@@ -1,3 +1,32 @@
+//! Skald: a durable saga orchestrator.
+//!
+//! A **saga** is one run of a **definition**, a named and versioned set of **steps**. For each step
+//! a worker is sent a **command** and returns a **reply**; what happens to a saga is an **event** in
+//! its **history**. When a step fails, what was done is undone. See `docs/architecture.md`.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | step | *compensatable* (has an undo), *pivot* (the point of no return), *retriable* (must succeed) |
+//! | attempt / generation | another sending under the same idempotency key / another try under a new one |
+//! | unknown outcome | no answer in time, a dead letter, an unexplained error: the step *may* have run |
+//! | needs attention | a saga that does not move on by itself; always with its cause |
+//! | shard, epoch | a slice of the sagas with one owner; the owner's fencing number |
+//! | mark | how far the broker has confirmed a shard's history |
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`saga`] | the pure core: what a saga is and what happens to it |
+//! | [`contract`] | what goes over the wire |
+//! | [`orders`] | the shipped order saga |
+//! | [`ports`] | what the surroundings must offer |
+//! | [`journal`] | pure machines: batches, marks, feeds |
+//! | [`store`], [`bus`], [`workers`], [`event_log`] | the surroundings |
+//! | [`actors`] | the shells around the core |
+//! | [`http`] | REST and dashboard |
+//! | [`config`], [`telemetry`], [`app`], [`cli`] | putting it together |
+//!
+//! Imports run one way, in the order of this table; `tests/architecture.rs` sees to it.
+
 pub mod actors;
 pub mod app;
 pub mod bus;

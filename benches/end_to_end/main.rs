@@ -11,6 +11,15 @@
 //! `cargo bench --bench end_to_end` runs all of it; `-- memory` only that part, `-- --json` prints
 //! one JSON object. `docs/benchmarks.md` tells how to read the figures.
 
+// A benchmark that can't go on says so by panicking.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unimplemented,
+    clippy::unwrap_used
+)]
+
 mod demo;
 mod latency;
 mod memory;

@@ -13,13 +13,13 @@ use super::house::House;
 use super::journal::Commit;
 use super::publisher::AskAgain;
 use super::registry::{Bury, Gone, Registry};
-use crate::orders::OrderId;
-use crate::orders::script::order_status_after;
+use crate::orders::outcome::{self, Outcome};
+use crate::orders::{Order, OrderId};
 use crate::ports::StoreError;
 use crate::ports::bus::Delivery;
 use crate::ports::door::{InputId, InputOutcome, PendingInput, Request};
 use crate::ports::ledger::{Claim, Entry, EntryOutcome, OrderChange};
-use crate::ports::orchestrator::{OrderOutcome, SubmitError, Submitted};
+use crate::ports::orchestrator::{SubmitError, Submitted, Watch};
 use crate::saga::catalogue::Runnable;
 use crate::saga::decide::{begin, decide};
 use crate::saga::event::{Birth, Setback};
@@ -64,11 +64,11 @@ pub struct Begin {
     /// What it is born with.
     pub birth: Birth,
     /// The order that it is for.
-    pub order: crate::orders::Order,
+    pub order: Order,
     /// The client's idempotency key.
     pub claim: Option<Claim>,
     /// Whether somebody waits for the outcome.
-    pub watch: crate::ports::orchestrator::Watch,
+    pub watch: Watch,
     /// Who submitted it.
     pub reply: oneshot::Sender<Result<Submitted, SubmitError>>,
 }
@@ -80,7 +80,7 @@ pub struct SagaActor {
     runnable: Runnable,
     house: Rc<House>,
     registry: Addr<Registry>,
-    watcher: Option<oneshot::Sender<OrderOutcome>>,
+    watcher: Option<oneshot::Sender<Outcome>>,
 }
 
 /// What follows once a commit's outcome is known.
@@ -110,7 +110,7 @@ impl SagaActor {
             }
         };
         let order = Some(OrderChange::Placed(Box::new(order), claim));
-        let outcome = (watch == crate::ports::orchestrator::Watch::Outcome).then(|| {
+        let outcome = (watch == Watch::Outcome).then(|| {
             let (sender, receiver) = oneshot::channel();
             self.watcher = Some(sender);
             receiver
@@ -318,7 +318,7 @@ impl SagaActor {
         let before = self.saga.as_ref().map(|saga| &saga.state);
         self.house.queues.borrow_mut().moved(&self.runnable.definition, before, &saga.state);
         self.house.timers.borrow_mut().set(self.id, saga.state.next_due());
-        if let Some(outcome) = self.watcher.as_ref().and_then(|_| order_outcome(&saga))
+        if let Some(outcome) = self.watcher.as_ref().and_then(|_| outcome::of(&saga))
             && let Some(watcher) = self.watcher.take()
         {
             let _ = watcher.send(outcome);
@@ -340,28 +340,9 @@ impl SagaActor {
 
 /// What the events make of the saga's order.
 fn order_change(moved: &Moved) -> Option<OrderChange> {
-    let (status, reason, at) = moved.events.iter().rev().find_map(|recorded| {
-        let (status, reason) = order_status_after(&recorded.event)?;
-        Some((status, reason.cloned(), recorded.at))
-    })?;
+    let (Outcome { status, reason }, at) = outcome::brought_by(&moved.events)?;
     let id: OrderId = moved.saga.birth.key.parse().ok()?;
     Some(OrderChange::Settled { id, status, reason, at })
-}
-
-/// How the saga's order ended, once that is known.
-fn order_outcome(saga: &Saga) -> Option<OrderOutcome> {
-    use crate::orders::OrderStatus;
-    use crate::orders::definition::CONFIRM;
-    use crate::saga::state::Phase;
-    match &saga.state.phase {
-        Phase::RolledBack(reason) | Phase::Cancelled(reason) => {
-            Some(OrderOutcome { status: OrderStatus::Cancelled, reason: Some(reason.clone()) })
-        }
-        _ if saga.state.succeeded(&CONFIRM.into()) => {
-            Some(OrderOutcome { status: OrderStatus::Confirmed, reason: None })
-        }
-        _ => None,
-    }
 }
 
 fn to_core(request: Request) -> Input {

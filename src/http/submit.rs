@@ -16,10 +16,11 @@ use super::prefer::Wait;
 use super::problem::{Kind, Problem};
 use super::services::Api;
 use super::trace::Trace;
+use crate::orders::outcome::Outcome;
 use crate::orders::submission::Submission;
 use crate::orders::{Order, OrderId, OrderStatus};
 use crate::ports::ledger::{Claim, StoredAnswer};
-use crate::ports::orchestrator::{NewOrder, OrderOutcome, SubmitError, Submitted, Watch};
+use crate::ports::orchestrator::{NewOrder, SubmitError, Submitted, Watch};
 use crate::saga::id::SagaId;
 
 /// An order is durable after one commit. One that takes this long hangs with its store.
@@ -87,7 +88,7 @@ async fn settled(
     api: &Api,
     id: OrderId,
     wait: Option<Wait>,
-    outcome: Option<oneshot::Receiver<OrderOutcome>>,
+    outcome: Option<oneshot::Receiver<Outcome>>,
 ) -> Option<Order> {
     timeout(wait?.duration(), outcome?).await.ok()?.ok()?;
     read_settled(api, id).await

@@ -68,10 +68,10 @@ impl<T> Batcher<T> {
     }
 
     /// Takes an entry in, or gives it back if too many wait.
-    pub fn offer(&mut self, entry: Entry, ticket: T) -> Result<(), Ticketed<T>> {
+    pub fn offer(&mut self, entry: Entry, ticket: T) -> Result<(), Box<Ticketed<T>>> {
         let ticketed = Ticketed { entry, ticket };
         if self.waiting.len() >= self.limits.waiting {
-            return Err(ticketed);
+            return Err(Box::new(ticketed));
         }
         self.waiting.push_back(ticketed);
         Ok(())

@@ -10,6 +10,7 @@
 pub mod definition;
 pub mod money;
 pub mod order;
+pub mod outcome;
 pub mod script;
 pub mod submission;
 

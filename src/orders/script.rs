@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::definition::{CONFIRM, RESERVE, SEND_CANCELLATION, SEND_CONFIRMATION};
 use super::money::{Amount, Currency};
-use super::order::{Item, Order, OrderId, OrderStatus};
+use super::order::{Item, Order, OrderId};
 use crate::saga::effect::{Announcement, Command, Script, ScriptError};
 use crate::saga::event::{AttentionCause, Doubt, Event, Reason, Recorded};
 use crate::saga::id::StepName;
@@ -204,17 +204,6 @@ fn announced_as(event: &Event) -> Option<&'static str> {
         Event::StepUndone { step, .. } if step.as_str() == RESERVE => Some("inventory.released"),
         Event::RolledBack { .. } => Some("order.cancelled"),
         Event::AttentionRaised { .. } => Some("saga.needs_attention"),
-        _ => None,
-    }
-}
-
-/// What `event` makes of the order's status, if it touches it.
-pub fn order_status_after(event: &Event) -> Option<(OrderStatus, Option<&Reason>)> {
-    match event {
-        Event::StepSucceeded { step, .. } if step.as_str() == CONFIRM => {
-            Some((OrderStatus::Confirmed, None))
-        }
-        Event::RolledBack { reason } => Some((OrderStatus::Cancelled, Some(reason))),
         _ => None,
     }
 }

@@ -3,9 +3,9 @@
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::orders::{Order, OrderStatus};
+use crate::orders::Order;
+use crate::orders::outcome::Outcome;
 use crate::ports::ledger::{Claim, StoredAnswer};
-use crate::saga::event::Reason;
 use crate::saga::id::SagaId;
 
 /// An order that was checked and is to be accepted.
@@ -35,18 +35,9 @@ pub enum Watch {
 pub enum Submitted {
     /// The order is durable; nothing can lose it any more. The outcome comes later, to whoever
     /// asked for it; the sender is dropped if it can't be told.
-    Accepted(Option<oneshot::Receiver<OrderOutcome>>),
+    Accepted(Option<oneshot::Receiver<Outcome>>),
     /// The idempotency key was used before; nothing was written.
     Replayed(StoredAnswer),
-}
-
-/// How an order ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderOutcome {
-    /// CONFIRMED or CANCELLED.
-    pub status: OrderStatus,
-    /// Why, if it was cancelled.
-    pub reason: Option<Reason>,
 }
 
 /// Why an order was not accepted.

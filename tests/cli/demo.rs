@@ -2,7 +2,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::program::{Going, run, run_in, skald};
+use super::program::{Going, eventually, run, run_in, skald};
 
 fn number(report: &Value, name: &str) -> u64 {
     report[name].as_u64().unwrap_or_else(|| panic!("{name} in {report}"))
@@ -74,8 +74,9 @@ fn a_demo_that_is_kept_can_be_looked_at() {
     let arguments = ["demo", "--orders", "10", "--keep", "-o", "json", "--listen", "127.0.0.1:0"];
     let kept = Going::start(skald(folder.path(), &arguments));
     assert_eq!(kept.request("GET", "/", "", "").0, 200);
-    // Events go on being taken: an order that comes now has its events confirmed, too.
     assert_eq!(kept.order("item-0001")["status"], "CONFIRMED");
+    // Events go on being taken: those of this order come to be confirmed, too.
+    eventually("events are confirmed", || number(&kept.get("/v1/stats")["lag"], "events") == 0);
     let (code, out) = kept.stop();
     assert_eq!(code, Some(0));
     let report: Value = serde_json::from_str(&out).unwrap();

@@ -1,5 +1,14 @@
 //! The real program: its arguments, its exit codes, what it prints where, and the demo.
 
+// A test that can't go on says so by panicking.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unimplemented,
+    clippy::unwrap_used
+)]
+
 mod arguments;
 mod demo;
 mod program;

@@ -148,14 +148,35 @@ impl Going {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
-    /// Submits an order for one piece of `product` and waits for its outcome.
+    /// Reads JSON.
+    pub fn get(&self, path: &str) -> Value {
+        let (status, body) = self.request("GET", path, "", "");
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Submits an order for one piece of `product` and waits for the end of its saga.
     pub fn order(&self, product: &str) -> Value {
         let body = format!(
             r#"{{"userId":"u","email":"u@example.com","items":[{{"productId":"{product}","quantity":1,"price":5}}]}}"#
         );
         let (status, body) = self.request("POST", "/v1/orders", "prefer: wait=30\r\n", &body);
         assert_eq!(status, 200, "{body}");
-        serde_json::from_str(&body).unwrap()
+        let order: Value = serde_json::from_str(&body).unwrap();
+        let saga = format!("/v1/sagas/{}", order["sagaId"].as_str().unwrap());
+        eventually("the saga ends", || {
+            ["COMPLETED", "CANCELLED"].contains(&self.get(&saga)["status"].as_str().unwrap())
+        });
+        order
+    }
+}
+
+/// Waits until something is so.
+pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "{what}: not so after {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

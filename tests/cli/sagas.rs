@@ -1,4 +1,8 @@
-use super::program::{Ended, Going, finish, run, skald};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread::{self, JoinHandle};
+
+use super::program::{Ended, Going, PATIENCE, finish, run, skald};
 
 const UNKNOWN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -34,11 +38,11 @@ fn sagas_are_listed_newest_first_and_can_be_searched() {
         let list = ended.json();
         list.as_array().unwrap().iter().map(|s| s["sagaId"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(ids(&[]), [confirmed.clone(), cancelled.clone()]);
-    assert_eq!(ids(&["--all"]), [confirmed.clone(), cancelled.clone()]);
-    assert_eq!(ids(&["--limit", "1"]), [confirmed.clone()]);
-    assert_eq!(ids(&["--status", "cancelled"]), [cancelled.clone()]);
-    assert_eq!(ids(&["--search", &confirmed]), [confirmed.clone()]);
+    assert_eq!(ids(&[]), [confirmed.as_str(), cancelled.as_str()]);
+    assert_eq!(ids(&["--all"]), [confirmed.as_str(), cancelled.as_str()]);
+    assert_eq!(ids(&["--limit", "1"]), [confirmed.as_str()]);
+    assert_eq!(ids(&["--status", "cancelled"]), [cancelled.as_str()]);
+    assert_eq!(ids(&["--search", &confirmed]), [confirmed.as_str()]);
     assert_eq!(ids(&["--definition", "order"]).len(), 2);
     assert_eq!(ids(&["--definition", "a&status=RUNNING"]).len(), 0);
 
@@ -102,9 +106,50 @@ fn what_is_not_stuck_cannot_be_retried() {
     assert!(bad.err.contains("/reason: "), "{}", bad.err);
 }
 
+/// Answers one request; returns where, and what the request will have been.
+fn answer_once(status: &'static str) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut request = String::new();
+        while !request.ends_with('}') {
+            let mut part = [0; 4096];
+            let length = connection.read(&mut part).unwrap();
+            assert_ne!(length, 0, "the request is cut off: {request}");
+            request.push_str(std::str::from_utf8(&part[..length]).unwrap());
+        }
+        let saga = format!(r#"{{"sagaId":"{UNKNOWN}","status":"RUNNING","steps":[]}}"#);
+        let length = saga.len();
+        write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{saga}").unwrap();
+        request
+    });
+    (url, asked)
+}
+
+#[test]
+fn a_retry_gives_the_reason_and_shows_the_saga() {
+    for (status, hint) in [("200 OK", false), ("202 Accepted", true)] {
+        let (url, asked) = answer_once(status);
+        let reason = "the mail server is \"back\"";
+        let ended =
+            run(&["saga", "retry", UNKNOWN, "--reason", reason, "-o", "json", "--url", &url]);
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert_eq!(ended.json()["status"], "RUNNING");
+        assert_eq!(ended.err.contains("the request is stored"), hint, "{}", ended.err);
+        let request = asked.join().unwrap();
+        assert!(
+            request.starts_with(&format!("POST /v1/sagas/{UNKNOWN}/retry HTTP/1.1")),
+            "{request}"
+        );
+        assert!(request.ends_with(r#"{"reason":"the mail server is \"back\""}"#), "{request}");
+    }
+}
+
 #[test]
 fn a_server_that_is_not_there_is_a_failure_with_advice() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ended = run(&["saga", "list", "-o", "json", "--url", &format!("http://{free}")]);
     assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{ended:?}");
     assert!(ended.err.contains("error[UNREACHABLE]: "), "{}", ended.err);

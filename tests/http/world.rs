@@ -7,12 +7,13 @@ use std::sync::{Mutex, MutexGuard};
 
 use skald::orders::definition::definition;
 use skald::orders::order::{Order, OrderId};
-use skald::orders::script::{input, order_status_after};
+use skald::orders::outcome::{Outcome, brought_by};
+use skald::orders::script::input;
 use skald::orders::{OrderStatus, ProductId};
 use skald::ports::door::{InputOutcome, NewInput, Request};
 use skald::ports::inventory::Product;
 use skald::ports::ledger::StoredAnswer;
-use skald::ports::orchestrator::{NewOrder, OrderOutcome, SubmitError, Watch};
+use skald::ports::orchestrator::{NewOrder, SubmitError, Watch};
 use skald::ports::queries::SagaSummary;
 use skald::saga::check::Checked;
 use skald::saga::decide::{begin, decide};
@@ -51,7 +52,7 @@ pub struct Inner {
     pub claims: HashMap<String, StoredAnswer>,
     pub inputs: Vec<(NewInput, Option<InputOutcome>)>,
     pub products: BTreeMap<ProductId, Product>,
-    pub watchers: HashMap<SagaId, oneshot::Sender<OrderOutcome>>,
+    pub watchers: HashMap<SagaId, oneshot::Sender<Outcome>>,
     pub submissions: Vec<NewOrder>,
 }
 
@@ -106,7 +107,7 @@ impl World {
     }
 
     /// Begins the saga of a new order; returns where its outcome will be told.
-    pub fn accept(&self, new: &NewOrder) -> Option<oneshot::Receiver<OrderOutcome>> {
+    pub fn accept(&self, new: &NewOrder) -> Option<oneshot::Receiver<Outcome>> {
         let birth = Birth {
             definition: self.definition.reference(),
             key: new.order.id.to_string(),
@@ -205,19 +206,18 @@ impl Inner {
 
     fn commit(&mut self, moved: Moved) {
         let id = moved.saga.id;
-        for recorded in &moved.events {
-            let Some((status, reason)) = order_status_after(&recorded.event) else { continue };
+        if let Some((Outcome { status, reason }, at)) = brought_by(&moved.events) {
             let order = self.orders.values_mut().find(|order| order.saga == id).unwrap();
             order.status = status;
-            order.reason = reason.cloned();
-            order.updated_at = recorded.at;
+            order.reason = reason;
+            order.updated_at = at;
         }
         let ended = self.orders.values().find(|order| order.saga == id);
         let ended = ended.filter(|order| order.status != OrderStatus::Pending);
         if let Some(order) = ended
             && let Some(watcher) = self.watchers.remove(&id)
         {
-            let outcome = OrderOutcome { status: order.status, reason: order.reason.clone() };
+            let outcome = Outcome { status: order.status, reason: order.reason.clone() };
             let _ = watcher.send(outcome);
         }
         let life = self

@@ -34,6 +34,11 @@ use super::settings::{Listen, Settings};
 use crate::orders::{OrderStatus, ProductId};
 use crate::telemetry;
 
+/// With fewer unfinished orders the time that the disk takes for a commit bounds the rate, with more
+/// they only wait for each other. Each takes two file descriptors, of which a process often may have
+/// 1,024.
+const CONCURRENCY: u32 = 256;
+
 /// As many faults as fit a screen; the rest is like them.
 const SHOWN_FAULTS: usize = 10;
 
@@ -47,7 +52,7 @@ pub struct Demo {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     lines: Option<u32>,
     /// How many orders may be unfinished at a time
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = CONCURRENCY, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     concurrency: u32,
     /// Leave server and dashboard up at the end
     #[arg(long)]

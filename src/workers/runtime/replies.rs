@@ -110,6 +110,7 @@ impl Replies {
 }
 
 #[cfg(test)]
+#[allow(clippy::unimplemented)] // A bus that is only published to.
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 

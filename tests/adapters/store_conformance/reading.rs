@@ -27,7 +27,14 @@ pub fn an_order_is_read_with_its_lines_in_the_customers_order(stage: Stage) {
 
 pub fn a_saga_is_read_with_the_moments_of_its_birth_and_newest_event(stage: Stage) {
     let owner = stage.owner();
-    let placed = owner.place(1);
+    let mut entry = sample::placed(1);
+    entry.events[1].at = sample::second(2);
+    let placed = entry.saga.clone();
+    owner.write(entry);
+    let (_, summary) = stage.queries.saga(placed.id).unwrap().unwrap();
+    assert_eq!(summary.created_at, sample::second(1));
+    assert_eq!(summary.updated_at, sample::second(2));
+
     let reserved = owner.go_on(&placed, sample::succeeded);
     let (saga, summary) = stage.queries.saga(placed.id).unwrap().unwrap();
     let history = stage.queries.history(placed.id, 0, 10).unwrap();

@@ -2,7 +2,8 @@
 
 use skald::orders::definition::{definition, reason};
 use skald::orders::money::Currency;
-use skald::orders::script::{OrderInput, input, order_status_after};
+use skald::orders::outcome::{Outcome, brought_by};
+use skald::orders::script::{OrderInput, input};
 use skald::orders::{Item, Order, OrderId, OrderStatus};
 use skald::ports::door::{NewInput, Request};
 use skald::ports::ledger::{Claim, Entry, OrderChange, StoredAnswer};
@@ -120,11 +121,9 @@ fn decided(saga: &Saga, input: &Input) -> Entry {
     let Ok(Decision::Moved(moved)) = decide(&definition().unwrap(), saga, input, now) else {
         panic!("nothing happens to {saga:?}");
     };
-    let order = moved.events.iter().find_map(|recorded| {
-        let (status, reason) = order_status_after(&recorded.event)?;
+    let order = brought_by(&moved.events).map(|(Outcome { status, reason }, at)| {
         let order: OrderInput<'_> = saga.birth.input.read().unwrap();
-        let at = recorded.at;
-        Some(OrderChange::Settled { id: order.order_id, status, reason: reason.cloned(), at })
+        OrderChange::Settled { id: order.order_id, status, reason, at }
     });
     Entry {
         expected: saga.state.version,

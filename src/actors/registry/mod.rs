@@ -1,5 +1,9 @@
 //! The registry: which sagas are in memory, and waking those that are not.
 
+mod inputs;
+
+pub use inputs::{Bury, CommandLost, Knock, LookForInputs};
+
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,25 +13,20 @@ use actix::dev::SendError;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::blocking::Blocking;
-use super::dead_letters;
-use super::house::House;
-use super::panic::AbortOnPanic;
-use super::saga::{SagaActor, Tell};
+use crate::actors::blocking::Blocking;
+use crate::actors::house::House;
+use crate::actors::panic::AbortOnPanic;
+use crate::actors::saga::{SagaActor, Tell};
 use crate::contract::names::MessageId;
-use crate::ports::StoreError;
 use crate::ports::bus::Delivery;
-use crate::ports::door::{Admitted, Door, InputId, NewInput, PendingInput, Request};
+use crate::ports::door::{Door, InputId};
 use crate::ports::ledger::Ledger;
-use crate::saga::event::Setback;
-use crate::saga::id::{SagaId, Sequence, Timestamp};
+use crate::saga::id::{SagaId, Timestamp};
 use crate::saga::input::Answer;
 use crate::saga::state::Saga;
 
 /// Sagas loaded by one query.
 const LOAD: usize = 500;
-/// Inputs read at a time.
-const INPUTS: u32 = 500;
 /// Sagas told of a passed moment at a time, so that many at once don't hold up the replies.
 const DUE: usize = 2_000;
 /// How often within the time after which a saga may sleep the registry looks for such sagas. A look
@@ -79,38 +78,6 @@ pub struct DueInStore(pub Vec<SagaId>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Tick;
-
-/// Look at the inputs of a saga; the sender is dropped once it is done.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Knock(pub SagaId, pub oneshot::Sender<()>);
-
-/// Look whether there are inputs.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct LookForInputs;
-
-/// A command got nowhere; put that on record for its saga.
-#[derive(Message)]
-#[rtype(result = "Result<(), StoreError>")]
-pub struct CommandLost {
-    /// The saga.
-    pub saga: SagaId,
-    /// The event that asked.
-    pub to: Sequence,
-    /// What happened.
-    pub setback: Setback,
-}
-
-/// A message can't be applied: store it among the dead letters, then acknowledge it.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Bury {
-    /// The message.
-    pub delivery: Delivery,
-    /// Why.
-    pub reason: String,
-}
 
 /// An actor ended.
 #[derive(Message)]
@@ -289,48 +256,6 @@ impl Registry {
             !idle
         });
     }
-
-    /// Reads the inputs that wait, and hands them to their sagas.
-    fn read_inputs(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.reading_inputs, true) {
-            return;
-        }
-        let knocked = std::mem::take(&mut self.knocked);
-        let (door, shard, blocking) =
-            (Arc::clone(&self.door), self.house.shard, self.blocking.clone());
-        let read = async move { blocking.run(move || door.pending(shard, INPUTS)).await };
-        ctx.spawn(read.into_actor(self).map(move |pending, registry, ctx| {
-            registry.reading_inputs = false;
-            match pending {
-                Ok(Ok(pending)) => registry.hand_out(pending, knocked, ctx),
-                failed => tracing::error!(?failed, "the inputs can't be read"),
-            }
-            if !registry.knocked.is_empty() {
-                registry.read_inputs(ctx);
-            }
-        }));
-    }
-
-    fn hand_out(
-        &mut self,
-        pending: Vec<PendingInput>,
-        mut knocked: Vec<(SagaId, oneshot::Sender<()>)>,
-        ctx: &mut Context<Self>,
-    ) {
-        for input in pending {
-            if !self.in_hand.insert(input.id) {
-                continue;
-            }
-            let (id, saga) = (input.id, input.saga);
-            let waiting: Vec<_> = knocked.extract_if(.., |(knocked, _)| *knocked == saga).collect();
-            let (done, settled) = oneshot::channel();
-            self.tell(saga, Tell::Input(input, done), ctx);
-            ctx.spawn(settled.into_actor(self).map(move |_: Result<InputId, _>, registry, _| {
-                registry.in_hand.remove(&id);
-                drop(waiting);
-            }));
-        }
-    }
 }
 
 impl Actor for Registry {
@@ -376,72 +301,6 @@ impl Handler<Tick> for Registry {
             self.tell(saga, Tell::Due, ctx);
         }
         self.put_to_sleep(now);
-    }
-}
-
-impl Handler<Knock> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, Knock(saga, done): Knock, ctx: &mut Self::Context) {
-        self.knocked.push((saga, done));
-        self.read_inputs(ctx);
-    }
-}
-
-impl Handler<LookForInputs> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, _: LookForInputs, ctx: &mut Self::Context) {
-        self.read_inputs(ctx);
-    }
-}
-
-impl Handler<CommandLost> for Registry {
-    type Result = ResponseActFuture<Self, Result<(), StoreError>>;
-
-    fn handle(&mut self, lost: CommandLost, _: &mut Self::Context) -> Self::Result {
-        let input = NewInput {
-            id: uuid::Uuid::now_v7(),
-            saga: lost.saga,
-            client_key: format!("lost:{}", lost.to),
-            request: Request::CommandLost { to: lost.to, setback: lost.setback },
-            if_version: None,
-            at: self.house.clock.now(),
-        };
-        let (door, blocking) = (Arc::clone(&self.door), self.blocking.clone());
-        let admit = async move { blocking.run(move || door.admit(&input)).await };
-        Box::pin(admit.into_actor(self).map(|admitted, registry, ctx| match admitted {
-            Ok(Ok(
-                Admitted::Stored(_)
-                | Admitted::Repeated(..)
-                | Admitted::KeyTaken
-                | Admitted::NoSuchSaga,
-            )) => {
-                registry.read_inputs(ctx);
-                Ok(())
-            }
-            Ok(Err(error)) => Err(error),
-            Err(error) => {
-                Err(StoreError::Unavailable { store: "orchestrator", cause: error.to_string() })
-            }
-        }))
-    }
-}
-
-impl Handler<Bury> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, Bury { delivery, reason }: Bury, ctx: &mut Self::Context) {
-        let letter = dead_letters::letter(&delivery.message, &reason, self.house.clock.now());
-        let (door, blocking) = (Arc::clone(&self.door), self.blocking.clone());
-        let bury = async move { blocking.run(move || door.bury(&[letter])).await };
-        ctx.spawn(bury.into_actor(self).map(move |buried, _, ctx| match buried {
-            Ok(Ok(())) => delivery.ack(),
-            failed => {
-                tracing::error!(?failed, "a dead letter can't be stored; it stays in its queue");
-                ctx.run_later(RETRY_AFTER, move |_, _| drop(delivery));
-            }
-        }));
     }
 }
 
