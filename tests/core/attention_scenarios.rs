@@ -1,11 +1,13 @@
 //! Sagas that need an operator.
 
 use serde_json::json;
+use skald::saga::decide::{SILENCE_MS, decide};
+use skald::saga::definition::Definition;
 use skald::saga::event::{AttentionCause, Reason, Setback};
-use skald::saga::input::{Ignored, Rejection};
+use skald::saga::input::{Ignored, Input, Reached, Rejection};
 use skald::saga::state::{SagaStatus, StepState};
 
-use crate::definitions::{REFUSED, SECOND, checked, compensatable, order_like};
+use crate::definitions::{REFUSED, SECOND, checked, compensatable, order_like, pivot, retriable};
 use crate::scenario::Scenario;
 use crate::sending::{refusal, success, undoing};
 
@@ -188,4 +190,57 @@ fn the_rollback_stands_whatever_the_steps_after_it_do() {
         .expect_asked_anew("apologise", 2)
         .given_success("apologise", json!(null))
         .expect_cancelled(REFUSED);
+}
+
+#[test]
+fn an_absent_worker_is_waited_for_but_not_in_silence_for_ever() {
+    let patient = Definition { deadline_ms: 10 * SILENCE_MS, ..(*order_like()).clone() };
+    Scenario::of(patient.check().expect("a good one"))
+        .begins()
+        .expect_asked("reserve")
+        .given_silence_of_an_absent_worker("reserve")
+        .expect_ignored(Ignored::NothingDue)
+        .after_ms(SILENCE_MS)
+        .when_due()
+        .expect_attention(
+            Some("reserve"),
+            AttentionCause::NotAnswered { attempts: 1, last: Setback::TimedOut },
+        )
+        .when_due()
+        .expect_ignored(Ignored::NothingDue)
+        .given_success("reserve", json!("shelf 7"))
+        .expect_done("confirm")
+        .expect_asked("mail")
+        .expect_status(SagaStatus::Running);
+}
+
+#[test]
+fn a_retry_leaves_alone_what_is_not_stuck() {
+    let definition = checked(
+        vec![pivot("pay", &[]), retriable("pack", &["pay"]), retriable("tell", &["pay"])],
+        vec![],
+    );
+    Scenario::of(definition)
+        .begins()
+        .expect_asked("pay")
+        .given_success("pay", json!(1))
+        .expect_asked("pack")
+        .expect_asked("tell")
+        .given_refusal("pack")
+        .expect_refused("pack")
+        .expect_attention(Some("pack"), AttentionCause::Refused(Reason::of(REFUSED)))
+        .retried_by("ada")
+        .expect_asked_anew("pack", 2)
+        .expect_state("tell", |state| state.call().is_some_and(|(_, call)| call.attempt == 1));
+}
+
+#[test]
+fn a_saga_is_never_decided_by_another_definition() {
+    let scenario = Scenario::of(order_like()).begins().expect_asked("reserve");
+    let other =
+        Definition { version: 2, ..(*scenario.definition).clone() }.check().expect("a good one");
+    let input = Input::Due { reached: Reached::default() };
+    let now = scenario.saga().birth.deadline;
+    let rejected = decide(&other, scenario.saga(), &input, now).expect_err("another version");
+    assert!(matches!(rejected, Rejection::WrongDefinition { .. }));
 }

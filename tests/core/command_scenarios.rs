@@ -143,3 +143,13 @@ fn a_saga_at_its_end_waits_for_nothing() {
     let last = scenario.history.last().map(|recorded| &recorded.event);
     assert!(matches!(last, Some(Event::SagaCancelled { .. })));
 }
+
+#[test]
+fn a_key_has_one_spelling() {
+    let saga = "0192f3a0-0000-7000-8000-000000000001";
+    assert!(IdempotencyKey::parse(&format!("{saga}:reserve:1:do")).is_some());
+    for other in ["01:do", "+1:do", "1:DO", "1:do:"] {
+        assert_eq!(IdempotencyKey::parse(&format!("{saga}:reserve:{other}")), None, "{other}");
+    }
+    assert_eq!(IdempotencyKey::parse(&format!("{}:reserve:1:do", saga.to_uppercase())), None);
+}
