@@ -23,7 +23,7 @@ lint: ## formatting, clippy and documentation, warnings are errors
 .PHONY: bench
 bench: ## measure this machine: sagas/s, transitions per commit, latency of one order at a time
 	cargo build --release --locked
-	cargo bench --locked
+	cargo bench --locked --bench end_to_end
 
 .PHONY: demo
 demo: ## a thousand orders through the embedded Skald

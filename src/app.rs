@@ -192,7 +192,9 @@ fn start_workers(
     let mailer = Arc::new(EmlMailer::open(&config.mail_folder(), &config.mail.from)?);
     let domain = config.mail.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
     let inventory = InventoryWorker::new(Arc::clone(&stores.inventory));
-    let notification = NotificationWorker::new(Arc::clone(&stores.notification), mailer, domain);
+    // The lock on the data folder says so.
+    let notification = NotificationWorker::new(Arc::clone(&stores.notification), mailer, domain)
+        .alone_since(clock.now());
     Ok(vec![
         start_worker(runtime(inventory, config, bus, clock), stopping.clone()),
         start_worker(runtime(notification, config, bus, clock), stopping.clone()),

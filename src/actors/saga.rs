@@ -53,8 +53,6 @@ pub enum Tell {
     Due,
     /// Somebody wants something; the sender is dropped once the outcome is in the store.
     Input(PendingInput, oneshot::Sender<InputId>),
-    /// Fall asleep, if nothing is in hand.
-    Doze,
 }
 
 /// A saga to be born.
@@ -385,8 +383,6 @@ impl Handler<Tell> for SagaActor {
             Tell::Answer { to, answer, delivery } => self.answered(to, answer, delivery, ctx),
             Tell::Due => self.due(ctx),
             Tell::Input(input, done) => self.wanted(input, done, ctx),
-            Tell::Doze if self.watcher.is_none() => ctx.stop(),
-            Tell::Doze => {}
         }
     }
 }

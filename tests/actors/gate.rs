@@ -12,6 +12,7 @@ struct State {
     held: bool,
     failing: bool,
     arrived: usize,
+    failed: usize,
     batches: Vec<usize>,
 }
 
@@ -48,6 +49,11 @@ impl Gate {
         self.state.lock().unwrap().arrived
     }
 
+    /// How many commits with entries found no store.
+    pub fn failed(&self) -> usize {
+        self.state.lock().unwrap().failed
+    }
+
     /// The sizes of the batches that were written, empty ones left out.
     pub fn batches(&self) -> Vec<usize> {
         self.state.lock().unwrap().batches.clone()
@@ -67,6 +73,7 @@ impl Ledger for Gate {
         }
         state = self.changed.wait_while(state, |state| state.held).unwrap();
         if state.failing {
+            state.failed += usize::from(!batch.entries.is_empty());
             return Err(StoreError::Unavailable {
                 store: "orchestrator",
                 cause: "the gate".to_owned(),

@@ -65,11 +65,11 @@ async fn while_the_store_is_away_orders_are_refused_and_afterwards_all_goes_on()
     rig.gate.fail(true);
     assert!(matches!(rig.submit_order(rig.order(), None).await, Err(SubmitError::Store(_))));
     // The answer to the first order's command can't be committed now, but it is not lost.
-    let answered = inventory.succeed(command);
-    let opened = async {
+    let back = async {
+        rig.until("the answer's commit fails", || rig.gate.failed() == 2).await;
         rig.gate.fail(false);
     };
-    tokio::join!(answered, opened);
+    tokio::join!(inventory.succeed(command), back);
     rig.until_event(before, |event| event.name() == "stepSucceeded").await;
     rig.submit().await;
     rig.stop().await;

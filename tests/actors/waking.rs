@@ -67,6 +67,26 @@ async fn what_was_not_confirmed_is_sent_again_with_the_same_id_after_a_restart()
     rig.stop().await;
 }
 
+#[actix::test]
+async fn a_late_answer_wakes_an_ended_saga_only_to_be_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::start(folder.path()).await;
+    let mut inventory = rig.commands("inventory").await;
+    let mut notification = rig.commands("notification").await;
+    let saga = rig.submit().await;
+    let reserve = inventory.next_of("inventory.reserve").await;
+    inventory.answer(&reserve.message, WorkOutcome::Success(Json::null())).await;
+    let mail = notification.next_of("notification.send").await;
+    notification.succeed(mail).await;
+    rig.until_status(saga, SagaStatus::Completed).await;
+    rig.until_awake(0).await;
+    let history = rig.event_names(saga);
+    inventory.succeed(reserve).await;
+    assert_eq!(rig.event_names(saga), history);
+    rig.until_awake(0).await;
+    rig.stop().await;
+}
+
 /// Panics inside a saga's actor when it counts an answer that it ignores.
 struct Trap;
 

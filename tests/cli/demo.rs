@@ -60,12 +60,12 @@ fn the_demo_is_for_people_unless_told_otherwise() {
 fn what_the_demo_leaves_behind_can_be_served() {
     let folder = tempfile::tempdir().unwrap();
     let ended =
-        run_in(folder.path(), &["demo", "--orders", "30", "--data-dir", "kept", "-o", "json"]);
+        run_in(folder.path(), &["demo", "--orders", "250", "--data-dir", "kept", "-o", "json"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let arguments = ["serve", "--data-dir", "kept", "--listen", "127.0.0.1:0"];
     let server = Going::start(skald(folder.path(), &arguments));
     let list = run(&["saga", "list", "--all", "-o", "json", "--url", &server.url]).json();
-    assert_eq!(list.as_array().map(Vec::len), Some(30));
+    assert_eq!(list.as_array().map(Vec::len), Some(250), "more than one page");
 }
 
 #[test]

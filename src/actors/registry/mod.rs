@@ -235,8 +235,8 @@ impl Registry {
         self.tell(saga, first, ctx);
     }
 
-    /// Drops the sagas from memory that had nothing to do for a while and won't have soon. The
-    /// store tells when they are due.
+    /// Drops the sagas from memory that had nothing to do for a while and won't have soon: an actor
+    /// ends with its last address. The store tells when they are due.
     fn put_to_sleep(&mut self, now: Timestamp) {
         if self.swept.elapsed() < self.sleep_after / SWEEPS {
             return;
@@ -246,11 +246,10 @@ impl Registry {
         let soon = now.plus_millis(u64::try_from(sleep_after.as_millis()).unwrap_or(u64::MAX));
         let mut timers = self.house.timers.borrow_mut();
         self.slots.retain(|id, slot| {
-            let Slot::Awake { actor, touched } = slot else { return true };
+            let Slot::Awake { touched, .. } = slot else { return true };
             let idle =
                 touched.elapsed() >= sleep_after && timers.due(*id).is_none_or(|due| due > soon);
             if idle {
-                actor.do_send(Tell::Doze);
                 timers.set(*id, None);
             }
             !idle

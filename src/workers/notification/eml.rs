@@ -16,10 +16,12 @@ const MAX_NAME: usize = 200;
 
 /// Writes mails into a folder.
 ///
-/// A batch is made durable with one `syncfs` after its last file is written: on ext4 that costs
-/// for 500 mails about as much as `fsync` does for two. A process or machine that dies before it
-/// may leave files that are empty, cut off or missing; none of them is recorded as sent, so each is
-/// written again under the same name.
+/// A batch is made durable with one `syncfs` after its last file is written. For a single mail that
+/// takes about as long as `fsync`; for 50 and more a twentieth of what an `fsync` for each file
+/// takes. It also writes out whatever else waits to be written to the same file system.
+///
+/// A process or machine that dies before it may leave files that are empty, cut off or missing.
+/// None of these mails is recorded as sent, so each is written again under the same name.
 #[derive(Debug)]
 pub struct EmlMailer {
     folder: PathBuf,

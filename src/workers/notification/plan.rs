@@ -18,10 +18,9 @@ use crate::saga::id::Timestamp;
 use crate::saga::json::Json;
 use crate::workers::records::{Standing, answer, consult};
 
-/// How long a claim keeps others from sending the same mail. Writing a batch takes milliseconds; and
-/// after a crash the claims of the dead run out before the sagas' fifth attempt, so that nobody is
-/// called for help.
-pub const CLAIM_MS: u64 = 5_000;
+/// How long a claim keeps others away. Far longer than a batch of mails takes, and short enough
+/// that a mail whose sender died is not missed for long.
+pub const CLAIM_MS: u64 = 60_000;
 
 /// How a command of a batch goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
