@@ -147,9 +147,10 @@ impl Journal {
             .count();
         if written > 0 {
             let Work { commits, transitions } = self.shared.work.get();
-            self.shared
-                .work
-                .set(Work { commits: commits + 1, transitions: transitions + written as u64 });
+            let written = written as u64;
+            self.shared.work.set(Work { commits: commits + 1, transitions: transitions + written });
+            metrics::counter!("skald_journal_commits_total").increment(1);
+            metrics::counter!("skald_journal_transitions_total").increment(written);
         }
         let mut committed = Vec::with_capacity(written);
         for Settled { entry, ticket, outcome } in settled {

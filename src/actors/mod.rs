@@ -35,6 +35,7 @@ mod publisher;
 mod recovery;
 mod registry;
 mod replies;
+mod report;
 pub mod saga;
 mod shard;
 mod submit;

@@ -13,8 +13,9 @@ use super::journal::Shared;
 use super::panic::AbortOnPanic;
 use super::registry::{CommandLost, Registry};
 use crate::contract;
+use crate::contract::envelope::trace_id;
 use crate::journal::feed::{Feed, PAGE};
-use crate::ports::bus::{Bus, Outgoing, Receipt, Settlement};
+use crate::ports::bus::{Bus, Message, Outgoing, Receipt, Settlement};
 use crate::ports::ledger::{Entry, HistoryRow, Ledger, Marks, Seq, Shard, ShardState};
 use crate::saga::catalogue::Catalogue;
 use crate::saga::effect;
@@ -180,6 +181,9 @@ impl Publisher {
     }
 
     fn publish(&self, outgoing: Outgoing, tag: u64) {
+        let Message { id, kind, traceparent, .. } = &outgoing.message;
+        let trace_id = traceparent.as_deref().and_then(trace_id);
+        tracing::debug!(message = %id, kind, traceId = trace_id, "a message goes out");
         self.bus.publish(outgoing, Receipt::new(self.receipts.clone(), tag));
     }
 
@@ -296,6 +300,9 @@ impl Actor for Publisher {
         }
         ctx.run_interval(READ_AGAIN_AFTER, |publisher, ctx| {
             publisher.failing = false;
+            for (kind, feed) in [("commands", &publisher.commands), ("events", &publisher.events)] {
+                metrics::gauge!("skald_mark_lag", "kind" => kind).set(feed.lag() as f64);
+            }
             publisher.read_history(ctx);
         });
     }

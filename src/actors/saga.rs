@@ -13,6 +13,8 @@ use super::house::House;
 use super::journal::Commit;
 use super::publisher::AskAgain;
 use super::registry::{Bury, Gone, Registry};
+use super::report::report;
+use crate::contract::envelope::trace_id;
 use crate::orders::outcome::{self, Outcome};
 use crate::orders::{Order, OrderId};
 use crate::ports::StoreError;
@@ -141,6 +143,9 @@ impl SagaActor {
         ctx: &mut Context<Self>,
     ) {
         let Some(saga) = &self.saga else { return };
+        let correlation = delivery.message.correlation_id.as_deref();
+        let trace_id = delivery.message.traceparent.as_deref().and_then(trace_id);
+        tracing::debug!(saga = %self.id, correlationId = correlation, traceId = trace_id, "an answer came");
         self.note_answered(saga, to, &answer);
         match decide(
             &self.runnable.definition,
@@ -313,6 +318,7 @@ impl SagaActor {
 
     /// The saga stands here now; it is in the store.
     fn moved_to(&mut self, saga: Saga, ctx: &mut Context<Self>) {
+        report(self.saga.as_ref(), &saga);
         let before = self.saga.as_ref().map(|saga| &saga.state);
         self.house.queues.borrow_mut().moved(&self.runnable.definition, before, &saga.state);
         self.house.timers.borrow_mut().set(self.id, saga.state.next_due());

@@ -101,9 +101,14 @@ impl Feed {
         self.track.mark()
     }
 
+    /// How many rows lie beyond the confirmed prefix.
+    pub fn lag(&self) -> Seq {
+        self.track.last_seq() - self.track.mark()
+    }
+
     /// Whether everything committed is confirmed.
     pub fn is_drained(&self) -> bool {
-        self.track.mark() == self.track.last_seq()
+        self.lag() == 0
     }
 }
 

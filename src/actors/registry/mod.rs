@@ -300,6 +300,7 @@ impl Handler<Tick> for Registry {
             self.tell(saga, Tell::Due, ctx);
         }
         self.put_to_sleep(now);
+        self.house.show();
     }
 }
 

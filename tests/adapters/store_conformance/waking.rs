@@ -82,13 +82,12 @@ pub fn a_page_of_due_sagas_goes_on_where_the_last_one_ended(stage: Stage) {
     }
     let mut pages = Vec::new();
     let mut after = BEGINNING;
-    loop {
+    for _ in 0..4 {
         let page = stage.ledger.due(0, after, second(100), 3).unwrap();
-        let Some(last) = page.last() else { break };
-        after = *last;
+        after = page.last().copied().unwrap_or(after);
         pages.push(page.iter().map(|(_, id)| *id).collect::<Vec<SagaId>>());
     }
-    let expected = [vec![1, 2, 3], vec![4, 5, 6], vec![7]]
+    let expected = [vec![1, 2, 3], vec![4, 5, 6], vec![7], vec![]]
         .map(|page| page.into_iter().map(sample::saga_id).collect::<Vec<_>>());
     assert_eq!(pages, expected);
 }
