@@ -11,18 +11,18 @@
 //!
 //! | actor | how many | mailbox | bounded by |
 //! |---|---|---|---|
-//! | [`SagaActor`](saga::SagaActor) | one for each saga in memory | [`Tell`](saga::Tell) | 16; more wait at the registry's sender |
-//! | [`Registry`](registry::Registry) | one a shard | `Submit`, `Knock`, `Answers`, `Tick`, … | 4,096; submissions get 503, replies wait |
-//! | [`Journal`](journal::Journal) | one a shard | `Commit` | one entry a saga, and the batcher's limit |
-//! | [`Publisher`](publisher::Publisher) | one a shard | `Committed`, receipts | one message a transaction; the feeds' windows |
-//! | [`Deadlines`](deadlines::Deadlines) | one a shard, own thread | timers only | – |
+//! | `SagaActor` | one for each saga in memory | `Tell` | 16; more wait at the registry's sender |
+//! | `Registry` | one a shard | `Submit`, `Knock`, `Answers`, `Tick`, … | 4,096; submissions get 503, replies wait |
+//! | `Journal` | one a shard | `Commit` | one entry a saga, and the batcher's limit |
+//! | `Publisher` | one a shard | `Committed`, receipts | one message a transaction; the feeds' windows |
+//! | `Deadlines` | one a shard, own thread | timers only | – |
 //!
-//! All but the last share one thread, so what they share needs no locks ([`house`]). A saga's actor
+//! All but the last share one thread, so what they share needs no locks (`house`). A saga's actor
 //! is a cache: it may end at any moment, and the registry makes another one from the store. The
-//! others are what everything rests on: when one of them panics, the process ends ([`panic`]).
+//! others are what everything rests on: when one of them panics, the process ends (`panic`).
 //!
 //! While a saga's actor waits for a commit it takes no other message (`Context::wait`), so its
-//! inputs are applied in order. Nothing here calls the store on an async thread ([`blocking`]).
+//! inputs are applied in order. Nothing here calls the store on an async thread (`blocking`).
 
 pub mod blocking;
 mod dead_letters;
