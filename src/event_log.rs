@@ -62,8 +62,11 @@ pub fn open(path: &Path) -> io::Result<File> {
 pub async fn write(mut events: Deliveries, file: File) {
     let file = Arc::new(file);
     let mut batch: Vec<Delivery> = Vec::with_capacity(BATCH);
+    // A failed write may have left part of a line, which must not spoil the next one.
+    let mut cut_short = false;
     while events.recv_many(&mut batch, BATCH).await > 0 {
-        let lines = batch.iter().fold(Vec::new(), |mut lines, delivery| {
+        let start = if cut_short { vec![b'\n'] } else { Vec::new() };
+        let lines = batch.iter().fold(start, |mut lines, delivery| {
             lines.extend_from_slice(&delivery.message.body);
             lines.push(b'\n');
             lines
@@ -72,6 +75,7 @@ pub async fn write(mut events: Deliveries, file: File) {
         let written =
             spawn_blocking(move || (&*file).write_all(&lines).and_then(|()| file.sync_data()))
                 .await;
+        cut_short = !matches!(written, Ok(Ok(())));
         match written {
             Ok(Ok(())) => batch.drain(..).for_each(Delivery::ack),
             failed => {

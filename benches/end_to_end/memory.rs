@@ -126,7 +126,7 @@ async fn until_all_wait(orchestrator: &dyn Orchestrator, bus: &dyn Bus) -> anyho
     }
 }
 
-/// What this process has in memory; the second number in `/proc/self/statm`, in bytes.
+/// What this process has in memory, in bytes.
 fn resident_bytes() -> anyhow::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

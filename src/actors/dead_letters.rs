@@ -76,7 +76,7 @@ pub(super) async fn collect(
             })
             .collect();
         for letter in &letters {
-            tracing::warn!(message = %letter.message_id, queue = %letter.queue, reason = %letter.reason, "a message died");
+            tracing::warn!(messageId = %letter.message_id, queue = %letter.queue, reason = %letter.reason, "a message died");
             metrics::counter!("skald_dead_letters_total").increment(1);
         }
         let door = Arc::clone(&door);

@@ -9,6 +9,7 @@ use actix::prelude::*;
 use uuid::Uuid;
 
 use super::blocking::Blocking;
+use super::panic::AbortOnPanic;
 use super::registry::{DueInStore, LookForInputs, Registry, Tick};
 use crate::ports::Clock;
 use crate::ports::ledger::{Ledger, Shard};
@@ -37,6 +38,7 @@ pub struct Deadlines {
     blocking: Blocking,
     cursor: (Timestamp, SagaId),
     reading: bool,
+    _guard: AbortOnPanic,
 }
 
 const START: (Timestamp, SagaId) = (Timestamp(i64::MIN), SagaId(Uuid::nil()));
@@ -57,6 +59,7 @@ impl Deadlines {
             blocking: Blocking::new(1),
             cursor: START,
             reading: false,
+            _guard: AbortOnPanic("deadline poller"),
         }
     }
 

@@ -1,5 +1,8 @@
 //! The orchestrator as other threads see it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use actix::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -16,6 +19,7 @@ use crate::saga::id::{DefinitionRef, SagaId};
 pub struct Handle {
     registry: Addr<Registry>,
     definition: DefinitionRef,
+    store_is_away: Arc<AtomicBool>,
 }
 
 /// Tell what you are busy with.
@@ -25,8 +29,12 @@ pub struct Observe;
 
 impl Handle {
     /// A handle on `registry`, whose new orders run `definition`.
-    pub fn new(registry: Addr<Registry>, definition: DefinitionRef) -> Self {
-        Self { registry, definition }
+    pub fn new(
+        registry: Addr<Registry>,
+        definition: DefinitionRef,
+        store_is_away: Arc<AtomicBool>,
+    ) -> Self {
+        Self { registry, definition, store_is_away }
     }
 }
 
@@ -57,11 +65,15 @@ impl Orchestrator for Handle {
     }
 
     fn troubles(&self) -> Vec<String> {
-        if self.registry.connected() {
-            Vec::new()
-        } else {
-            vec!["the orchestrator has stopped".to_owned()]
-        }
+        let stopped = !self.registry.connected();
+        let away = self.store_is_away.load(Ordering::Relaxed);
+        [
+            stopped.then(|| "the orchestrator has stopped".to_owned()),
+            away.then(|| "the store takes no transactions; trying again".to_owned()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -43,8 +44,9 @@ pub struct Shared {
     pub work: Cell<Work>,
     /// Entries that wait for a transaction.
     pub waiting: Cell<usize>,
-    /// Whether the last transaction failed because the store was not available.
-    pub store_is_away: Cell<bool>,
+    /// Whether the last transaction failed because the store was not available. Other threads look
+    /// at it, too.
+    pub store_is_away: Arc<AtomicBool>,
 }
 
 /// The one writer of a shard.
@@ -131,10 +133,12 @@ impl Journal {
         });
     }
 
-    /// Writes the marks alone, if they moved and nothing else is to be written.
+    /// Writes the marks alone, if they moved and nothing else is to be written; or finds out
+    /// whether the store is back, while nobody else would.
     fn flush_when_idle(&mut self, ctx: &mut Context<Self>) {
         let moved = self.shared.marks.get() != self.flushed;
-        if moved && !self.pausing && self.batcher.begin_empty() {
+        let away = self.shared.store_is_away.load(Ordering::Relaxed);
+        if (moved || away) && !self.pausing && self.batcher.begin_empty() {
             self.begin(Vec::new(), ctx);
         }
     }
@@ -196,7 +200,7 @@ impl Handler<TransactionEnded> for Journal {
         ctx: &mut Self::Context,
     ) {
         let away = matches!(result, Err(StoreError::Unavailable { .. }));
-        self.shared.store_is_away.set(away);
+        self.shared.store_is_away.store(away, Ordering::Relaxed);
         match &result {
             Ok(_) => self.flushed = marks,
             Err(error) => {

@@ -166,7 +166,7 @@ impl Publisher {
         let command = effect::command(&runnable.definition, saga, recorded)?;
         contract::command::write(runnable.script.as_ref(), &command, &self.reply_to)
             .inspect_err(|error| {
-                tracing::error!(saga = %saga.id, step = %command.step.name, %error, "a command can't be written");
+                tracing::error!(sagaId = %saga.id, step = %command.step.name, %error, "a command can't be written");
             })
             .ok()
     }
@@ -175,7 +175,7 @@ impl Publisher {
         let runnable = self.catalogue.get(&saga.birth.definition)?;
         contract::event::write(runnable.script.as_ref(), saga, recorded)
             .inspect_err(|error| {
-                tracing::error!(saga = %saga.id, sequence = recorded.sequence, %error, "an event can't be written");
+                tracing::error!(sagaId = %saga.id, sequence = recorded.sequence, %error, "an event can't be written");
             })
             .ok()?
     }
@@ -183,7 +183,7 @@ impl Publisher {
     fn publish(&self, outgoing: Outgoing, tag: u64) {
         let Message { id, kind, traceparent, .. } = &outgoing.message;
         let trace_id = traceparent.as_deref().and_then(trace_id);
-        tracing::debug!(message = %id, kind, traceId = trace_id, "a message goes out");
+        tracing::debug!(messageId = %id, kind, traceId = trace_id, "a message goes out");
         self.bus.publish(outgoing, Receipt::new(self.receipts.clone(), tag));
     }
 
@@ -266,7 +266,7 @@ impl Publisher {
             return self.send_command(row.seq, &row.saga, &row.recorded);
         }
         let Some(registry) = self.registry.clone() else { return };
-        tracing::error!(saga = %row.saga.id, sequence = row.recorded.sequence, "no queue takes a command");
+        tracing::error!(sagaId = %row.saga.id, sequence = row.recorded.sequence, "no queue takes a command");
         let (seq, saga, to) = (row.seq, row.saga.id, row.recorded.sequence);
         self.commands.published(seq);
         let told = registry.send(CommandLost { saga, to, setback: Setback::Unroutable });
@@ -341,7 +341,7 @@ impl Handler<AskAgain> for Publisher {
             match contract::command::write(runnable.script.as_ref(), &command, &self.reply_to) {
                 Ok(outgoing) => self.publish(outgoing, UNTRACKED),
                 Err(error) => {
-                    tracing::error!(saga = %saga.id, %error, "a command can't be written")
+                    tracing::error!(sagaId = %saga.id, %error, "a command can't be written")
                 }
             }
         }

@@ -22,7 +22,7 @@ pub(super) async fn consume(mut deliveries: Deliveries, registry: Addr<Registry>
             match reply::read(&delivery.message) {
                 Ok((id, answer)) => answers.push((id, answer, delivery)),
                 Err(error) => {
-                    tracing::warn!(message = %delivery.message.id, %error, "an answer to nothing");
+                    tracing::warn!(messageId = %delivery.message.id, %error, "an answer to nothing");
                     let reason = error.to_string();
                     registry.do_send(Bury { delivery, reason });
                 }

@@ -104,7 +104,7 @@ impl SagaActor {
         let moved = match begin(&self.runnable.definition, id, birth, self.house.clock.now()) {
             Ok(moved) => moved,
             Err(error) => {
-                tracing::error!(saga = %id, %error, "a saga can't begin");
+                tracing::error!(sagaId = %id, %error, "a saga can't begin");
                 let _ = reply.send(Err(SubmitError::Store(error.to_string())));
                 return ctx.stop();
             }
@@ -145,7 +145,7 @@ impl SagaActor {
         let Some(saga) = &self.saga else { return };
         let correlation = delivery.message.correlation_id.as_deref();
         let trace_id = delivery.message.traceparent.as_deref().and_then(trace_id);
-        tracing::debug!(saga = %self.id, correlationId = correlation, traceId = trace_id, "an answer came");
+        tracing::debug!(sagaId = %self.id, correlationId = correlation, traceId = trace_id, "an answer came");
         self.note_answered(saga, to, &answer);
         match decide(
             &self.runnable.definition,
@@ -176,7 +176,7 @@ impl SagaActor {
                 );
             }
             Err(error) => {
-                tracing::error!(saga = %self.id, %error, "an answer can't be applied");
+                tracing::error!(sagaId = %self.id, %error, "an answer can't be applied");
                 self.bury(delivery, error.to_string());
             }
         }
@@ -209,7 +209,7 @@ impl SagaActor {
                 self.commit(moved, order, Vec::new(), ctx, Box::new(|_, _, _| {}));
             }
             Ok(Decision::Ignored(_)) => self.hold(saga),
-            Err(error) => tracing::error!(saga = %self.id, %error, "what is due can't be done"),
+            Err(error) => tracing::error!(sagaId = %self.id, %error, "what is due can't be done"),
         }
     }
 
@@ -235,7 +235,7 @@ impl SagaActor {
             let (Some(command), Some(sequence)) = (command, call.newest_ask()) else { continue };
             let overdue = matches!(call.wait, Wait::Answer { until, .. } if until <= now);
             if overdue && self.house.queues.borrow_mut().may_probe(&command.queue(), now) {
-                tracing::debug!(saga = %self.id, queue = %command.queue(), "probing a queue that does not answer");
+                tracing::debug!(sagaId = %self.id, queue = %command.queue(), "probing a queue that does not answer");
                 self.house.publisher.do_send(AskAgain { saga: saga.clone(), sequence });
             }
         }
@@ -304,7 +304,7 @@ impl SagaActor {
                 // Somebody else wrote: what is in memory is stale.
                 Ok(_) => ctx.stop(),
                 Err(error) => {
-                    tracing::error!(saga = %actor.id, %error, "a transition was not committed");
+                    tracing::error!(sagaId = %actor.id, %error, "a transition was not committed");
                     actor.house.timers.borrow_mut().set(
                         actor.id,
                         Some(actor.house.clock.now().plus_millis(LOOK_AGAIN_AFTER_MS)),

@@ -131,6 +131,7 @@ async fn run(
     };
     let since = clock.now();
     let shared = Rc::new(Shared::default());
+    let store_is_away = Arc::clone(&shared.store_is_away);
     let publisher = Publisher::new(
         shard,
         &state,
@@ -180,5 +181,5 @@ async fn run(
             }
         });
     }
-    Ok(Handle::new(registry, definition))
+    Ok(Handle::new(registry, definition, store_is_away))
 }

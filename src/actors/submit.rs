@@ -1,6 +1,7 @@
 //! Taking orders in.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -65,7 +66,7 @@ impl Registry {
     /// Refuses orders while too much waits for a worker or for the store.
     fn admission(&self) -> Result<(), SubmitError> {
         let full = |what: String| Err(SubmitError::Busy { what, retry_after_s: RETRY_AFTER_S });
-        if self.house.shared.store_is_away.get() {
+        if self.house.shared.store_is_away.load(Ordering::Relaxed) {
             return Err(SubmitError::Store("the store is not available".to_owned()));
         }
         match self.house.queues.borrow().fullest() {

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::envelope::{Envelope, EnvelopeIn, Metadata, Payload, WRITER, rfc3339, trace_id};
+use super::envelope::{Envelope, Metadata, Payload, WRITER, rfc3339, trace_id};
 use super::message::{Exchange, Message, Outgoing};
 use super::names::{MessageId, event_type};
 use crate::saga::check::is_reason_code;
@@ -144,10 +144,8 @@ pub fn read(message: &Message) -> Result<(MessageId, Answer), ReplyError> {
 }
 
 fn read_body(body: &[u8]) -> Answer {
-    if let Ok(EnvelopeIn { data }) = serde_json::from_slice(body)
-        && let Some(event_type) = data.event_type
-    {
-        return typed(&event_type, data.data);
+    if let Ok(TypedReply { data }) = serde_json::from_slice(body) {
+        return typed(&data.event_type, data.data.unwrap_or(RawValue::NULL));
     }
     if let Ok(packet) = serde_json::from_slice::<NestPacket<'_>>(body)
         && (packet.is_disposed.is_some() || packet.err.is_some())
@@ -200,6 +198,22 @@ fn failure(code: &str, text: &str) -> Answer {
     }
     let text = text.chars().filter(|c| !c.is_control()).take(MAX_REASON_TEXT).collect();
     Answer::Failure(Reason { code: code.into(), text })
+}
+
+/// A message of the contract, known by its `data.eventType`; an answer needs no metadata.
+#[derive(Deserialize)]
+struct TypedReply<'a> {
+    #[serde(borrow)]
+    data: TypedPayload<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TypedPayload<'a> {
+    #[serde(borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -265,6 +279,16 @@ mod tests {
             unexplained
         );
         assert_eq!(read_body(br#"{"err":"connect ECONNREFUSED 10.0.0.1:5432"}"#), unexplained);
+    }
+
+    #[test]
+    fn a_typed_failure_is_no_success_for_lack_of_metadata() {
+        let refused = br#"{"data":{"eventType":"INVENTORY_RESERVATION_FAILED","data":{"reason":{"code":"NO_STOCK"}}}}"#;
+        assert_eq!(read_body(refused), Answer::Failure(Reason::of("NO_STOCK")));
+        let bare = br#"{"data":{"eventType":"INVENTORY_RESERVATION_FAILED"}}"#;
+        assert_eq!(read_body(bare), Answer::Setback(Setback::Unexplained));
+        let later = br#"{"data":{"eventType":"INVENTORY_RETRYABLE","data":{"retryable":true}}}"#;
+        assert_eq!(read_body(later), Answer::Setback(Setback::Retryable));
     }
 
     #[test]

@@ -56,6 +56,19 @@ async fn two_orders_under_one_key_in_one_commit_become_one_order() {
 }
 
 #[actix::test]
+async fn once_the_store_is_back_orders_are_taken_although_nothing_else_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::start(folder.path()).await;
+    rig.gate.fail(true);
+    assert!(matches!(rig.submit_order(rig.order(), None).await, Err(SubmitError::Store(_))));
+    assert_eq!(rig.orchestrator.troubles().len(), 1, "it is known that the store is away");
+    rig.gate.fail(false);
+    rig.until("no trouble", || rig.orchestrator.troubles().is_empty()).await;
+    rig.submit().await;
+    rig.stop().await;
+}
+
+#[actix::test]
 async fn while_the_store_is_away_orders_are_refused_and_afterwards_all_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let rig = Rig::start(folder.path()).await;
@@ -71,7 +84,6 @@ async fn while_the_store_is_away_orders_are_refused_and_afterwards_all_goes_on()
     };
     tokio::join!(inventory.succeed(command), back);
     rig.until_event(before, |event| event.name() == "stepSucceeded").await;
-    rig.submit().await;
     rig.stop().await;
 }
 

@@ -211,7 +211,7 @@ impl Registry {
                     } else {
                         "no such saga"
                     };
-                    tracing::error!(saga = %id, reason, "a saga can't be woken");
+                    tracing::error!(sagaId = %id, reason, "a saga can't be woken");
                     for tell in waiting {
                         if let Tell::Answer { delivery, .. } = tell {
                             ctx.notify(Bury { delivery, reason: format!("saga {id}: {reason}") });

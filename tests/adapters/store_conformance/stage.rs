@@ -31,6 +31,11 @@ impl Stage {
         Self { stores: backend.open(), backend }
     }
 
+    /// The same as another process sees it.
+    pub fn from_elsewhere(&self) -> Stores {
+        self.backend.open()
+    }
+
     /// Makes somebody the owner of `shard`.
     pub fn owner_of(&self, shard: Shard) -> Owner {
         let epoch = self.ledger.claim(shard).unwrap().epoch;
