@@ -20,6 +20,7 @@ use actix::prelude::*;
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use anyhow::{Context as _, bail};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -82,6 +83,8 @@ pub struct Running {
 /// # Errors
 /// When something that is needed can't be had; the error says what, and nothing is left running.
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
+    // First, so that nothing is counted before there is somebody who counts.
+    let metrics = crate::telemetry::metrics()?;
     let lock = lock(&config.data_dir)?;
     let stores = sqlite::open(&config.data_dir, sqlite::EMBEDDED_SHARDS)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -111,7 +114,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     };
     let shard = ShardRunner::start(SHARD, surroundings).await?;
     let orchestrator: Arc<dyn Orchestrator> = Arc::new(shard.handle());
-    let (server, address) = listen(config, &stores, &catalogue, clock, &orchestrator)?;
+    let (server, address) = listen(config, &stores, &catalogue, clock, &orchestrator, metrics)?;
     Ok(Running {
         address,
         bus,
@@ -247,8 +250,8 @@ fn listen(
     catalogue: &Catalogue,
     clock: Arc<dyn Clock>,
     orchestrator: &Arc<dyn Orchestrator>,
+    metrics: PrometheusHandle,
 ) -> anyhow::Result<(ServerHandle, SocketAddr)> {
-    let metrics = crate::telemetry::metrics()?;
     let services = Services {
         orchestrator: Arc::clone(orchestrator),
         queries: Arc::clone(&stores.queries),

@@ -67,7 +67,8 @@ impl Envelope<'_> {
         // Most bodies are an order of a few lines; one allocation holds them.
         let mut body = Vec::with_capacity(1024);
         serde_json::to_writer(&mut body, self)?;
-        Ok(Bytes::from(body))
+        // A command may wait in its queue for long; it should not hold what it does not need.
+        Ok(Bytes::copy_from_slice(&body))
     }
 }
 

@@ -32,7 +32,7 @@ impl Stage {
     }
 
     /// The same as another process sees it.
-    pub fn from_elsewhere(&self) -> Stores {
+    pub fn elsewhere(&self) -> Stores {
         self.backend.open()
     }
 

@@ -207,7 +207,7 @@ pub fn transactions_at_the_same_time_lose_nothing(stage: Stage) {
             })
             .unwrap();
     };
-    let elsewhere = stage.from_elsewhere();
+    let elsewhere = stage.elsewhere();
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let stores = if thread % 2 == 0 { &*stage } else { &elsewhere };
