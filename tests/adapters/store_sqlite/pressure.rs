@@ -34,7 +34,7 @@ fn a_lock_that_another_program_keeps_makes_writing_unavailable_for_a_bounded_tim
         waits.map(|wait| wait.join().unwrap())
     });
     let [shorter, longer] = [waited.iter().min().unwrap(), waited.iter().max().unwrap()];
-    assert!(*shorter < Duration::from_millis(3_500), "{waited:?}");
+    assert!(*shorter < Duration::from_millis(4_500), "{waited:?}");
     assert!(*longer < Duration::from_secs(9), "{waited:?}");
 
     other.batch_execute("ROLLBACK").unwrap();
