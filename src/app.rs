@@ -54,8 +54,9 @@ const SHARD: u16 = 0;
 /// How long requests under way may take once the process stops.
 const STOP_HTTP_WITHIN: Duration = Duration::from_secs(10);
 
-/// Calls to the readers' connections at a time; the size of their pool.
-const STORE_CALLS: usize = 4;
+/// The API's calls to the readers' connections at a time. The orchestrator reads by the same four,
+/// and people looking on must not keep it from waking sagas.
+const STORE_CALLS: usize = 3;
 
 /// A running Skald.
 pub struct Running {
