@@ -105,11 +105,6 @@ impl Feed {
     pub fn lag(&self) -> Seq {
         self.track.last_seq() - self.track.mark()
     }
-
-    /// Whether everything committed is confirmed.
-    pub fn is_drained(&self) -> bool {
-        self.lag() == 0
-    }
 }
 
 #[cfg(test)]
@@ -141,7 +136,7 @@ mod tests {
         feed.published(2);
         feed.read(1, 3);
         feed.settled(2, Settlement::Confirmed);
-        assert_eq!((feed.mark(), feed.is_drained()), (3, true));
+        assert_eq!((feed.mark(), feed.lag()), (3, 0));
     }
 
     #[test]
