@@ -11,6 +11,8 @@
 
 mod bus_conformance;
 mod in_process_bus;
+mod postgres_server;
 mod store_conformance;
+mod store_postgres;
 mod store_sqlite;
 mod worker_runtime;

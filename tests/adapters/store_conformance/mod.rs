@@ -160,6 +160,8 @@ macro_rules! store_conformance {
     };
 }
 
+pub(crate) use store_conformance;
+
 /// An installation of SQLite files in a folder that goes with it.
 pub struct Files(tempfile::TempDir);
 

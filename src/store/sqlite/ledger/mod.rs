@@ -26,7 +26,7 @@ use crate::ports::StoreError;
 use crate::ports::ledger::{Batch, EntryOutcome, HistoryRow, Ledger, Seq, Shard, ShardState};
 use crate::saga::id::{SagaId, Timestamp};
 use crate::saga::state::{Saga, SagaStatus};
-use counts::Counters;
+use crate::store::counters::Counters;
 pub(super) use orders::stored_answer;
 use shard::OwnedShard;
 
@@ -56,7 +56,7 @@ impl Ledger for Orchestrator {
                 .iter()
                 .map(|entry| write::entry(connection, &mut shard, &mut counters, entry))
                 .collect::<Result<_, _>>()?;
-            counters.write(connection)?;
+            counts::write(connection, counters)?;
             shard.write(connection, batch.marks)?;
             Ok(outcomes)
         })
