@@ -229,7 +229,7 @@ impl Database {
         work: &mut dyn FnMut(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, Unsuccessful> {
         let mut connection = checked_out(pool)?;
-        work(&mut connection).map_err(judged)
+        work(&mut connection).map_err(|failure| judged(failure, &mut connection))
     }
 
     /// Runs `work` in a transaction.
@@ -241,14 +241,14 @@ impl Database {
     ) -> Result<T, Unsuccessful> {
         let mut connection = checked_out(pool)?;
         AnsiTransactionManager::begin_transaction_sql(&mut *connection, begin)
-            .map_err(|error| judged(error.into()))?;
+            .map_err(|error| judged(error.into(), &mut connection))?;
         // Should `work` panic, the pool drops the connection because its transaction is open.
         match work(&mut connection) {
             Ok(done) => commit(&mut connection).map(|()| done),
             Err(failure) => {
                 // A connection on which this fails is dropped by the pool.
                 let _ = AnsiTransactionManager::rollback_transaction(&mut *connection);
-                Err(judged(failure))
+                Err(judged(failure, &mut connection))
             }
         }
     }
@@ -258,13 +258,15 @@ fn commit(connection: &mut PgConnection) -> Result<(), Unsuccessful> {
     AnsiTransactionManager::commit_transaction(connection).map_err(|error| {
         match connection.is_broken() {
             true => Unsuccessful::InDoubt(Failure::Database(error)),
-            false => judged(error.into()),
+            false => judged(error.into(), connection),
         }
     })
 }
 
-fn judged(failure: Failure) -> Unsuccessful {
-    match is_passing(&failure) {
+/// Judges a failure before COMMIT. Whatever a broken connection said, nothing was written over it.
+fn judged(failure: Failure, connection: &mut PgConnection) -> Unsuccessful {
+    let broke = matches!(failure, Failure::Database(_)) && connection.is_broken();
+    match broke || is_passing(&failure) {
         true => Unsuccessful::Passing(failure),
         false => Unsuccessful::Failed(failure),
     }

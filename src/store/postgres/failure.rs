@@ -34,30 +34,20 @@ pub(super) fn classify(error: Error, store: &'static str) -> StoreError {
     }
 }
 
-/// Whether a transaction that failed with this error may succeed if it is simply run again: it lost
-/// against another one, or its connection was gone before anything was committed.
+/// Whether a transaction that failed with this error may succeed if it is simply run again, because
+/// it lost against another one or the server is just stopping or starting.
 pub(super) fn is_passing(failure: &Failure) -> bool {
     match failure {
         Failure::Database(Error::DatabaseError(kind, information)) => match kind {
-            DatabaseErrorKind::SerializationFailure
-            | DatabaseErrorKind::ClosedConnection
-            | DatabaseErrorKind::UnableToSendCommand => true,
+            DatabaseErrorKind::SerializationFailure => true,
             _ => PASSING.iter().any(|text| information.message().starts_with(text)),
         },
-        Failure::Database(Error::BrokenTransactionManager) => true,
         _ => false,
     }
 }
 
-/// Errors that tell nothing about what was to be written. The last three are what a connection hears
-/// whose server stops or starts.
-const PASSING: [&str; 5] = [
-    "deadlock detected",
-    "could not serialize access",
-    "terminating connection due to administrator command",
-    "the database system is ",
-    "server closed the connection unexpectedly",
-];
+/// Errors that tell nothing about what was to be written.
+const PASSING: [&str; 2] = ["deadlock detected", "the database system is "];
 
 /// A row that can't be written: a value that its type can't hold, or too large for the row or an
 /// index.

@@ -9,7 +9,7 @@
 //! `compatibility.needs` to the oldest migration that a program must know from then on.
 
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationSource};
+use diesel::migration::{Migration, MigrationConnection, MigrationSource};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Text};
@@ -231,6 +231,7 @@ fn applied(
         .batch_execute(&format!("SET search_path = {schema}"))
         .map_err(|error| failed(kind, url, error))?;
     if !found.migrations {
+        connection.setup().map_err(|error| failed(kind, url, error))?;
         return Ok(Vec::new());
     }
     let lines: Vec<Line> =

@@ -98,3 +98,83 @@ impl Doubts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&shard);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::saga::event::{Event, Recorded};
+    use crate::saga::id::Timestamp;
+    use crate::store::postgres::ledger::tests::entry;
+
+    const EPOCH: i64 = 3;
+
+    /// An entry with so many events.
+    fn of(n: u128, events: u64) -> Entry {
+        let mut entry = entry(n, 4);
+        let happened = Event::RetryRequested { by: String::new(), note: String::new() };
+        let recorded = |sequence| Recorded { sequence, at: Timestamp(0), event: happened.clone() };
+        entry.events = (5..5 + events).map(recorded).collect();
+        entry.saga.state.version = 4 + events;
+        entry
+    }
+
+    /// A try that writes these entries after position 10.
+    fn attempt(entries: &[Entry]) -> Attempt {
+        let mut attempt = Attempt::after(10, Known::default());
+        let mut next = 11;
+        for entry in entries {
+            attempt.writes(entry, next);
+            next += entry.events.len() as Seq;
+        }
+        attempt
+    }
+
+    #[test]
+    fn a_try_was_committed_if_the_history_reaches_its_end() {
+        let attempt = attempt(&[of(1, 2), of(2, 1)]);
+        assert!(!attempt.was_committed(10));
+        assert!(attempt.was_committed(13));
+    }
+
+    #[test]
+    fn a_try_without_history_is_simply_made_again() {
+        assert!(!attempt(&[of(1, 0)]).was_committed(10));
+        assert!(!attempt(&[]).was_committed(10));
+    }
+
+    #[test]
+    fn the_entries_of_a_committed_try_have_their_positions_and_no_others_have() {
+        let entries = [of(1, 2), of(2, 1)];
+        let doubts = Doubts::default();
+        doubts.raise(7, EPOCH, attempt(&entries));
+        let known = doubts.about(7, EPOCH).resolved(13);
+        assert_eq!(known.position_of(&entries[0]), Some(11));
+        assert_eq!(known.position_of(&entries[1]), Some(13));
+        assert_eq!(known.position_of(&of(3, 1)), None);
+        assert_eq!(known.position_of(&of(1, 3)), None, "it does something else to the same saga");
+        let known = doubts.about(7, EPOCH).resolved(10);
+        assert_eq!(known.position_of(&entries[0]), None);
+    }
+
+    #[test]
+    fn what_is_known_stays_known_when_the_next_try_is_in_doubt_too() {
+        let doubts = Doubts::default();
+        doubts.raise(7, EPOCH, attempt(&[of(1, 2)]));
+        let mut second = Attempt::after(12, doubts.about(7, EPOCH).resolved(12));
+        second.writes(&of(2, 1), 13);
+        doubts.raise(7, EPOCH, second);
+        let known = doubts.about(7, EPOCH).resolved(12);
+        assert_eq!(known.position_of(&of(1, 2)), Some(11));
+        assert_eq!(known.position_of(&of(2, 1)), None);
+    }
+
+    #[test]
+    fn a_doubt_ends_with_a_commit_or_with_the_epoch() {
+        let doubts = Doubts::default();
+        doubts.raise(7, EPOCH, attempt(&[of(1, 2)]));
+        assert_eq!(doubts.about(7, EPOCH + 1).resolved(12).position_of(&of(1, 2)), None);
+        assert_eq!(doubts.about(8, EPOCH).resolved(12).position_of(&of(1, 2)), None);
+        doubts.settle(7);
+        assert_eq!(doubts.about(7, EPOCH).resolved(12).position_of(&of(1, 2)), None);
+    }
+}

@@ -181,3 +181,41 @@ fn write_batch(
     }
     Ok((outcomes, attempt))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ports::ledger::Entry;
+    use crate::saga::event::Birth;
+    use crate::saga::id::DefinitionRef;
+    use crate::saga::json::Json;
+    use crate::saga::state::{Deadline, Phase, State};
+
+    /// An entry without events.
+    pub fn entry(n: u128, expected: u64) -> Entry {
+        let birth = Birth {
+            definition: DefinitionRef { name: "order".into(), version: 1 },
+            key: String::new(),
+            input: Json::null(),
+            deadline: Timestamp(1),
+            traceparent: None,
+        };
+        let state = State {
+            version: expected,
+            phase: Phase::Forward,
+            steps: Vec::new(),
+            deadline: Deadline::Ahead(Timestamp(1)),
+            attention: Vec::new(),
+        };
+        Entry {
+            expected,
+            events: Vec::new(),
+            saga: Saga { id: SagaId(Uuid::from_u128(n)), birth: Arc::new(birth), state },
+            status_before: None,
+            order: None,
+            inputs: Vec::new(),
+        }
+    }
+}
