@@ -135,6 +135,11 @@ impl PrivateServer {
         format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/{database}?sslmode=disable")
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
     /// Ends it at once, as a crash would.
     pub fn stop(&mut self) {
         if let Some((mut guard, pipe)) = self.guard.take() {

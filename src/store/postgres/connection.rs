@@ -264,8 +264,12 @@ fn commit(connection: &mut PgConnection) -> Result<(), Unsuccessful> {
 }
 
 /// Judges a failure before COMMIT. Whatever a broken connection said, nothing was written over it.
+///
+/// Diesel does not notice a connection that breaks while a query is prepared, and the pool would
+/// keep it; a ping makes it notice.
 fn judged(failure: Failure, connection: &mut PgConnection) -> Unsuccessful {
-    let broke = matches!(failure, Failure::Database(_)) && connection.is_broken();
+    let broke = matches!(failure, Failure::Database(_))
+        && (connection.is_broken() || connection.ping().is_err());
     match broke || is_passing(&failure) {
         true => Unsuccessful::Passing(failure),
         false => Unsuccessful::Failed(failure),

@@ -3,6 +3,7 @@
 mod contention;
 mod lost_commit;
 mod opening;
+mod plans;
 mod proxy;
 mod records;
 mod restart;

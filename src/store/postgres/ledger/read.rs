@@ -98,7 +98,8 @@ impl SagaRow {
     }
 }
 
-/// Reads sagas, in no order.
+/// Reads sagas, in no order. The LIMIT keeps each birth a look-up by its saga: joined, all births
+/// could be gone through for each saga.
 pub(in crate::store::postgres) fn sagas(
     connection: &mut PgConnection,
     ids: &[Uuid],
@@ -107,7 +108,9 @@ pub(in crate::store::postgres) fn sagas(
         "SELECT s.id, s.format, s.state, h.format AS birth_format, h.event AS birth
          FROM unnest(?) AS n (id)
          JOIN skald_orchestrator.sagas AS s ON s.id = n.id
-         JOIN skald_orchestrator.history AS h ON h.saga = n.id AND h.sequence = 1",
+         CROSS JOIN LATERAL (
+             SELECT format, event FROM skald_orchestrator.history
+             WHERE saga = s.id AND sequence = 1 LIMIT 1) AS h",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .load(connection)?;
@@ -127,7 +130,9 @@ pub(super) fn unfinished(
                WHERE shard = ? AND id > ?
                    AND status IN ('RUNNING', 'ROLLING_BACK', 'NEEDS_ATTENTION')
                ORDER BY id LIMIT ?) AS s
-         JOIN skald_orchestrator.history AS h ON h.saga = s.id AND h.sequence = 1
+         CROSS JOIN LATERAL (
+             SELECT format, event FROM skald_orchestrator.history
+             WHERE saga = s.id AND sequence = 1 LIMIT 1) AS h
          ORDER BY s.id",
     )
     .bind::<Integer, _>(i32::from(shard))
