@@ -142,7 +142,8 @@ impl PrivateServer {
 
     /// Ends it at once, as a crash would.
     pub fn stop(&mut self) {
-        if let Some((mut guard, pipe)) = self.guard.take() {
+        if let Some((mut guard, mut pipe)) = self.guard.take() {
+            pipe.write_all(b"keep\n").unwrap();
             drop(pipe);
             guard.wait().unwrap();
         }
@@ -150,11 +151,15 @@ impl PrivateServer {
 
     /// Starts it again.
     pub fn go_on(&mut self) {
-        let script = r#""$@" & server=$!; read -r _; kill -QUIT $server; wait $server; exit 0"#;
+        // Whoever dies instead of stopping it has no more use for the folder.
+        let script = r#"folder=$1; shift; "$@" & server=$!
+            read -r word; kill -QUIT $server; wait $server
+            [ "$word" = keep ] || rm -rf "$folder""#;
         let data = self.folder.path().join("data");
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let mut guard = Command::new("sh")
             .args(["-c", script, "guard"])
+            .arg(self.folder.path())
             .args(as_owner(&program("postgres")))
             .arg("-D")
             .arg(&data)

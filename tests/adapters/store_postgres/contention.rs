@@ -1,6 +1,8 @@
 //! Two processes on one database.
 
 use std::collections::BTreeMap;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
 use skald::orders::ProductId;
 use skald::ports::inventory::{InventoryChange, InventoryStore};
@@ -72,9 +74,76 @@ fn stock_adds_up_and_nobody_waits_in_a_circle() {
     assert_eq!(wrong, [] as [&str; 0]);
     let held = "SELECT sum(reserved)::text AS line FROM skald_inventory.products";
     assert_ne!(database.lines(held), ["0"]);
+    drop(processes);
+    assert_eq!(circles(&database), 0);
+}
+
+/// How often transactions waited for each other in a circle, once all who could have are gone.
+fn circles(database: &TestDatabase) -> u32 {
+    let others = "SELECT pid::text AS line FROM pg_stat_activity
+                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let end = Instant::now() + Duration::from_secs(20);
+    while !database.lines(others).is_empty() {
+        assert!(Instant::now() < end, "connections stay open");
+    }
     let circles = "SELECT deadlocks::text AS line FROM pg_stat_database
                    WHERE datname = current_database()";
-    assert_eq!(database.lines(circles), ["0"]);
+    database.lines(circles)[0].parse().unwrap()
+}
+
+#[test]
+fn records_that_many_make_at_once_are_made_in_one_order() {
+    const ROUNDS: u64 = 20;
+    let database = TestDatabase::new();
+    let processes = [open(&database.url()), open(&database.url())];
+    let together = Barrier::new(THREADS as usize);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (inventory, together) = (&processes[(thread % 2) as usize].inventory, &together);
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let keys = (1..=30).map(|n| key(round * 100 + n)).collect();
+                    together.wait();
+                    inventory.transact(&keys, &[].into(), &mut |_| Default::default()).unwrap();
+                }
+            });
+        }
+    });
+    drop(processes);
+    assert_eq!(circles(&database), 0);
+}
+
+#[test]
+fn what_a_transaction_saw_of_a_product_still_holds_when_it_writes() {
+    const STOCK: i64 = 50;
+    let database = TestDatabase::new();
+    let processes = [open(&database.url()), open(&database.url())];
+    let pen = ProductId::from("pen");
+    processes[0].inventory.set_on_hand(&pen, STOCK).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (inventory, pen) = (&processes[(thread % 2) as usize].inventory, &pen);
+            scope.spawn(move || {
+                for n in 0..STOCK as u64 {
+                    let key = key(thread * 100 + n);
+                    let took = inventory.transact(
+                        &[key.clone()].into(),
+                        &[pen.clone()].into(),
+                        &mut |view| match &view.products[pen] {
+                            product if product.reserved == product.on_hand => Default::default(),
+                            _ => InventoryChange {
+                                reserved: [(pen.clone(), 1)].into(),
+                                held: [(key.clone(), [(pen.clone(), 1)].into())].into(),
+                                ..InventoryChange::default()
+                            },
+                        },
+                    );
+                    assert_eq!(took, Ok(()));
+                }
+            });
+        }
+    });
+    assert_eq!(processes[0].inventory.product(&pen).unwrap().unwrap().reserved, STOCK);
 }
 
 #[test]
