@@ -11,6 +11,9 @@
 
 mod bus_conformance;
 mod in_process_bus;
+#[path = "../support/rabbitmq.rs"]
+mod rabbitmq;
+mod rabbitmq_bus;
 mod store_conformance;
 mod store_sqlite;
 mod worker_runtime;
