@@ -9,6 +9,7 @@
 //! makes a second dead letter of it, never none.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -103,10 +104,18 @@ struct Arrived {
 }
 
 /// What a consumer's task shares with its [`Deliveries`].
-#[derive(Default)]
+///
+/// Broker and consumer both count what is out: quorum queues forget to count a message that went
+/// over its delivery limit, and so send one more than the prefetch after each.
 struct Shelf {
     stock: Mutex<Stock>,
     bell: AtomicWaker,
+    /// The most deliveries out at a time.
+    prefetch: usize,
+    /// Deliveries taken and not settled.
+    out: AtomicUsize,
+    /// Whether the bell has to ring when one is settled.
+    held_back: AtomicBool,
 }
 
 #[derive(Default)]
@@ -116,6 +125,19 @@ struct Stock {
 }
 
 impl Shelf {
+    /// How many more may be taken.
+    fn room(&self) -> usize {
+        self.prefetch.saturating_sub(self.out.load(Ordering::SeqCst))
+    }
+
+    /// A delivery is settled.
+    fn came_back(&self) {
+        self.out.fetch_sub(1, Ordering::SeqCst);
+        if self.held_back.swap(false, Ordering::SeqCst) {
+            self.bell.wake();
+        }
+    }
+
     fn stock(&self) -> MutexGuard<'_, Stock> {
         self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,7 +156,13 @@ impl Drop for Ending {
 /// Starts a consumer on the current runtime.
 pub fn start(subscription: Subscription) -> (Deliveries, Counter) {
     let (words, heard) = mpsc::unbounded_channel();
-    let shelf = Arc::new(Shelf::default());
+    let shelf = Arc::new(Shelf {
+        stock: Mutex::default(),
+        bell: AtomicWaker::new(),
+        prefetch: subscription.prefetch.into(),
+        out: AtomicUsize::new(0),
+        held_back: AtomicBool::new(false),
+    });
     let counter = Counter { queue: subscription.queue.clone(), words: words.downgrade() };
     let task = Task {
         ending: Ending(Arc::clone(&shelf)),
@@ -171,15 +199,20 @@ impl Inbox for Taker {
             budget.made_progress();
             return Poll::Ready(0);
         }
-        if stock.arrived.is_empty() {
+        if self.shelf.room() == 0 {
+            // Said before the second look, so that whatever is settled after it rings.
+            self.shelf.held_back.store(true, Ordering::SeqCst);
+        }
+        let count = limit.min(stock.arrived.len()).min(self.shelf.room());
+        if count == 0 {
             return Poll::Pending;
         }
         budget.made_progress();
-        let count = limit.min(stock.arrived.len());
+        self.shelf.out.fetch_add(count, Ordering::SeqCst);
         batch.extend(stock.arrived.drain(..count).map(|arrived| {
             let Arrived { tag, redeliveries, message, routing_key } = arrived;
-            let words = self.words.clone();
-            let hand = Hand { words, tag, message: Arc::clone(&message), routing_key };
+            let (words, shelf) = (self.words.clone(), Arc::clone(&self.shelf));
+            let hand = Hand { words, shelf, tag, message: Arc::clone(&message), routing_key };
             Delivery::new(message, redeliveries, Box::new(hand))
         }));
         Poll::Ready(count)
@@ -196,6 +229,7 @@ impl Drop for Taker {
 /// What a consumer holds of a delivery.
 struct Hand {
     words: mpsc::UnboundedSender<Word>,
+    shelf: Arc<Shelf>,
     tag: Tag,
     message: Arc<Message>,
     routing_key: String,
@@ -203,9 +237,10 @@ struct Hand {
 
 impl Settle for Hand {
     fn settle(self: Box<Self>, verdict: Verdict) {
-        let Self { words, tag, message, routing_key } = *self;
+        let Self { words, shelf, tag, message, routing_key } = *self;
         // If nobody hears it, the consumer is over and the broker delivers the message again.
         let _ = words.send(Word::Settled(tag, verdict, message, routing_key));
+        shelf.came_back();
     }
 }
 
