@@ -23,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Runs the broker until the test is gone, however it goes: then its end of the pipe is closed.
 const KEEPER: &str = r#"
 "$1" >>"$2/out" 2>&1 &
-echo $! >"$2/pid.new" && mv "$2/pid.new" "$2/pid"
 cat
 kill -9 "$(cat "$2/pid")"
 epmd -port "$ERL_EPMD_PORT" -kill
@@ -69,6 +68,7 @@ impl Broker {
             ("RABBITMQ_DIST_PORT", distribution.to_string()),
             ("RABBITMQ_MNESIA_BASE", within("data")),
             ("RABBITMQ_LOG_BASE", within("log")),
+            ("RABBITMQ_PID_FILE", within("pid")),
             ("RABBITMQ_ENABLED_PLUGINS_FILE", within("plugins")),
             ("RABBITMQ_CONFIG_FILE", within("rabbitmq")),
             ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
@@ -112,11 +112,6 @@ impl Broker {
     /// Where it is, with an account that may do everything.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}", self.port)
-    }
-
-    /// Its port on 127.0.0.1.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// Runs `rabbitmqctl` on it.
