@@ -70,6 +70,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("actix::", &["actors", "app", "cli"]),
     ("actix_web::", &["http", "app", "cli"]),
     ("diesel", &["store"]),
+    // Telemetry names it in a filter.
+    ("lapin::", &["bus", "telemetry"]),
     ("awc::", &["cli"]),
     ("lettre::", &["workers"]),
     ("spawn_blocking", &["actors", "workers", "http", "app", "event_log"]),

@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::blocking::Blocking;
 use super::registry::{LookForInputs, Registry};
+use super::source::Source;
 use crate::contract::names::MessageId;
 use crate::ports::Clock;
-use crate::ports::bus::{Deliveries, Delivery, Message};
+use crate::ports::bus::{Delivery, Message};
 use crate::ports::door::{DeadLetter, Door, NewInput, Request};
 use crate::saga::event::Setback;
 use crate::saga::id::Timestamp;
@@ -57,16 +58,18 @@ pub(super) fn letter(message: &Message, reason: &str, now: Timestamp) -> DeadLet
     }
 }
 
-/// Stores dead letters as they come, and has the owner look at the notices. Ends with its consumer.
+/// Stores dead letters as they come, and has the owner look at the notices, for as long as its
+/// thread lives.
 pub(super) async fn collect(
-    mut deliveries: Deliveries,
+    mut source: Source,
     door: Arc<dyn Door>,
     clock: Arc<dyn Clock>,
     registry: Addr<Registry>,
 ) {
     let blocking = Blocking::new(1);
     let mut batch = Vec::with_capacity(BATCH);
-    while deliveries.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        source.recv_many(&mut batch, BATCH).await;
         let letters: Vec<DeadLetter> = batch
             .iter()
             .map(|delivery: &Delivery| {

@@ -38,6 +38,7 @@ mod replies;
 mod report;
 pub mod saga;
 mod shard;
+mod source;
 mod submit;
 mod timers;
 

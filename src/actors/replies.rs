@@ -3,8 +3,9 @@
 use actix::Addr;
 
 use super::registry::{Answers, Bury, Registry};
+use super::source::Source;
 use crate::contract::reply;
-use crate::ports::bus::{Deliveries, Delivery};
+use crate::ports::bus::Delivery;
 
 /// Answers handed over at a time.
 const BATCH: usize = 256;
@@ -13,10 +14,11 @@ const BATCH: usize = 256;
 /// other commits.
 pub(super) const PREFETCH: usize = 2_000;
 
-/// Hands answers over as they come. Ends with its consumer.
-pub(super) async fn consume(mut deliveries: Deliveries, registry: Addr<Registry>) {
+/// Hands answers over as they come. Ends with the registry.
+pub(super) async fn consume(mut source: Source, registry: Addr<Registry>) {
     let mut batch: Vec<Delivery> = Vec::with_capacity(BATCH);
-    while deliveries.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        source.recv_many(&mut batch, BATCH).await;
         let mut answers = Vec::with_capacity(batch.len());
         for delivery in batch.drain(..) {
             match reply::read(&delivery.message) {

@@ -14,6 +14,7 @@ use super::journal::{Journal, Shared};
 use super::publisher::{Introduce, Publisher};
 use super::recovery::{self, RecoveryError};
 use super::registry::Registry;
+use super::source::Source;
 use super::{dead_letters, replies};
 use crate::contract::names::{dead_letter_queue, reply_queue};
 use crate::ports::bus::{Bus, BusError};
@@ -168,9 +169,9 @@ async fn run(
             .start();
     publisher.do_send(Introduce(registry.clone()));
 
-    let answers = bus.consume(&reply_queue(shard), replies::PREFETCH).await?;
+    let answers = Source::open(Arc::clone(&bus), reply_queue(shard), replies::PREFETCH).await?;
     actix::spawn(replies::consume(answers, registry.clone()));
-    let dead = bus.consume(&dead_letter_queue(), replies::PREFETCH).await?;
+    let dead = Source::open(bus, dead_letter_queue(), replies::PREFETCH).await?;
     actix::spawn(dead_letters::collect(dead, door, Arc::clone(&clock), registry.clone()));
     let deadlines = Deadlines::new(shard, Arc::clone(&ledger), clock, registry.clone());
     Deadlines::start_in_arbiter(poller, |_| deadlines);

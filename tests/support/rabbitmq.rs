@@ -25,7 +25,9 @@ const KEEPER: &str = r#"
 "$1" >>"$2/out" 2>&1 &
 cat
 kill -9 "$(cat "$2/pid")"
-epmd -port "$ERL_EPMD_PORT" -kill
+wait
+# The name server notices a moment later, and can't be ended before.
+for _ in 1 2 3 4 5 6 7 8 9; do epmd -port "$ERL_EPMD_PORT" -kill | grep -q Killed && break; sleep 0.2; done
 rm -rf "$2"
 "#;
 
@@ -107,6 +109,12 @@ impl Broker {
             assert!(began.elapsed() < PATIENCE, "the broker does not obey:\n{}", told());
             sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Has it write down which log belongs to which queue. It does so by itself within a second, but
+    /// killed before, it does not find a new queue's log again.
+    pub fn write_down_names(&self) {
+        self.ctl(&["eval", "[dets:sync(Table) || Table <- dets:all()]."]);
     }
 
     /// Where it is, with an account that may do everything.

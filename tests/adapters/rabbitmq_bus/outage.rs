@@ -17,6 +17,7 @@ async fn a_killed_broker_loses_nothing_that_was_confirmed() {
     let bus: Arc<dyn Bus> = Arc::new(connect(&broker.url()).await.unwrap());
     let work = queue("work");
     bus.declare(&work).await.unwrap();
+    broker.write_down_names();
     let confirmed = Arc::new(Mutex::new(BTreeSet::new()));
     let told = Arc::clone(&confirmed);
     let publishing = tokio::spawn(publish_until_confirmed(
