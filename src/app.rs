@@ -115,7 +115,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     };
     let shard = ShardRunner::start(SHARD, surroundings).await?;
     let orchestrator: Arc<dyn Orchestrator> = Arc::new(shard.handle());
-    let (server, address) = listen(config, &stores, &catalogue, clock, &orchestrator, metrics)?;
+    let (server, address) =
+        listen(config, &stores, &catalogue, clock, &orchestrator, &bus, metrics)?;
     Ok(Running {
         address,
         bus,
@@ -251,12 +252,14 @@ fn listen(
     catalogue: &Catalogue,
     clock: Arc<dyn Clock>,
     orchestrator: &Arc<dyn Orchestrator>,
+    bus: &Arc<dyn Bus>,
     metrics: PrometheusHandle,
 ) -> anyhow::Result<(ServerHandle, SocketAddr)> {
     let services = Services {
         orchestrator: Arc::clone(orchestrator),
         queries: Arc::clone(&stores.queries),
         door: Arc::clone(&stores.door),
+        bus: Arc::clone(bus),
         inventory: Some(Arc::clone(&stores.inventory)),
         notification: Some(Arc::clone(&stores.notification)),
         clock,

@@ -7,6 +7,7 @@ use super::blocking::Blocking;
 use super::guard::Guard;
 use super::idempotency::InFlight;
 use super::problem::Problem;
+use crate::ports::bus::Bus;
 use crate::ports::door::Door;
 use crate::ports::inventory::InventoryStore;
 use crate::ports::notification::NotificationStore;
@@ -24,6 +25,8 @@ pub struct Services {
     pub queries: Arc<dyn Queries>,
     /// Takes what people want of a saga.
     pub door: Arc<dyn Door>,
+    /// Carries the messages.
+    pub bus: Arc<dyn Bus>,
     /// The stock, where the inventory worker runs in this process.
     pub inventory: Option<Arc<dyn InventoryStore>>,
     /// The mails, where the notification worker runs in this process.

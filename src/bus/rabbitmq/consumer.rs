@@ -444,12 +444,7 @@ impl Graveyard {
         self.open.is_empty()
     }
 
-    fn bury(
-        &mut self,
-        tag: Tag,
-        outgoing: Outgoing,
-        postings: &mpsc::UnboundedSender<Posting>,
-    ) {
+    fn bury(&mut self, tag: Tag, outgoing: Outgoing, postings: &mpsc::UnboundedSender<Posting>) {
         self.open.insert(tag, outgoing);
         self.send(tag, postings);
     }

@@ -318,10 +318,7 @@ mod tests {
             routing_key: "key-last".to_owned(),
             reason: "delivery_limit".to_owned(),
         };
-        assert_eq!(
-            incoming(delivery("skald.dead", headers.clone())).message.death,
-            Some(expected)
-        );
+        assert_eq!(incoming(delivery("skald.dead", headers.clone())).message.death, Some(expected));
         assert_eq!(incoming(delivery("skald.commands", headers)).message.death, None);
     }
 

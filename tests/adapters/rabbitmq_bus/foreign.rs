@@ -12,8 +12,7 @@ use super::{command, connect, publish, queue};
 use crate::rabbitmq::shared;
 
 async fn foreign_channel() -> (Connection, Channel) {
-    let connection =
-        Connection::connect(&shared(), ConnectionProperties::default()).await.unwrap();
+    let connection = Connection::connect(&shared(), ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     (connection, channel)
 }
@@ -33,8 +32,7 @@ async fn what_a_foreign_worker_rejects_becomes_a_dead_letter() {
     let delivery = consumer.await.unwrap().next().await.unwrap().unwrap();
     assert!(delivery.reject(BasicRejectOptions { requeue: false }).await.unwrap());
     let letter = bus.consume(&grave.name, 1).await.unwrap().recv().await.unwrap();
-    let death =
-        Death { queue: key.clone(), routing_key: key, reason: "rejected".to_owned() };
+    let death = Death { queue: key.clone(), routing_key: key, reason: "rejected".to_owned() };
     assert_eq!(letter.message.death, Some(death));
     assert_eq!(letter.message.id, "1");
 }
@@ -43,10 +41,7 @@ async fn what_a_foreign_worker_rejects_becomes_a_dead_letter() {
 async fn a_message_full_of_nonsense_arrives_all_the_same() {
     let bus = connect(&shared()).await.unwrap();
     let grave = QueueSpec { bindings: vec![(Exchange::Dead, "#".to_owned())], ..queue("grave") };
-    let grave = QueueSpec {
-        bindings: vec![(Exchange::Dead, grave.name.to_string())],
-        ..grave
-    };
+    let grave = QueueSpec { bindings: vec![(Exchange::Dead, grave.name.to_string())], ..grave };
     bus.declare(&grave).await.unwrap();
     let mut deliveries = bus.consume(&grave.name, 10).await.unwrap();
     let (_connection, channel) = foreign_channel().await;

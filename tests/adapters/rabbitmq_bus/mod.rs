@@ -52,11 +52,7 @@ fn queue(name: &str) -> QueueSpec {
 }
 
 fn command(key: &str, id: &str) -> Outgoing {
-    Outgoing {
-        exchange: Exchange::Commands,
-        routing_key: key.to_owned(),
-        message: message(id),
-    }
+    Outgoing { exchange: Exchange::Commands, routing_key: key.to_owned(), message: message(id) }
 }
 
 /// Publishes one message and waits for its settlement.
