@@ -13,7 +13,7 @@ use futures_util::task::noop_waker;
 use lapin::options::ConfirmSelectOptions;
 use lapin::{Channel, Confirmation, Connection, Error};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::connection::{Change, Dialler, Line, Purpose};
 use super::in_flight::{InFlight, Number};
@@ -27,6 +27,9 @@ const IN_FLIGHT: usize = 1_000;
 /// How long a message may wait for its confirmation, from the moment it was handed over. Then
 /// nobody knows what became of it.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long the broker may take to open a channel. Messages wait meanwhile.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often overdue messages are looked for.
 const LOOK: Duration = Duration::from_millis(250);
@@ -103,9 +106,10 @@ impl Publisher {
 
     /// Publishes until the connection is lost and says why; none once nobody hands over messages.
     async fn publish_over(&mut self, mut line: Line) -> Option<String> {
-        let channel = match open(&line.connection).await {
-            Ok(channel) => Arc::new(channel),
-            Err(error) => return Some(error.to_string()),
+        let channel = match timeout(OPEN_WITHIN, open(&line.connection)).await {
+            Ok(Ok(channel)) => Arc::new(channel),
+            Ok(Err(error)) => return Some(error.to_string()),
+            Err(_) => return Some("the broker opens no channel".to_owned()),
         };
         let mut confirms = Confirms::new();
         let mut arrived = Vec::with_capacity(BATCH);
@@ -228,7 +232,7 @@ async fn open(connection: &Connection) -> Result<Channel, Error> {
     Ok(channel)
 }
 
-fn looks() -> tokio::time::Interval {
+fn looks() -> Interval {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     looks

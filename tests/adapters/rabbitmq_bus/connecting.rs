@@ -13,6 +13,13 @@ fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Account and place of the shared broker.
+fn account_and_place() -> (String, String) {
+    let url = shared();
+    let (account, place) = url.strip_prefix("amqp://").unwrap().split_once('@').unwrap();
+    (account.to_owned(), place.split('/').next().unwrap().to_owned())
+}
+
 fn unavailable(result: Result<RabbitBus, BusError>) -> String {
     match result {
         Err(BusError::Unavailable(cause)) => cause,
@@ -30,14 +37,16 @@ async fn an_unreachable_broker_is_named_without_its_password() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_as_such() {
-    let wrong = shared().replace("//guest:guest@", "//guest:s3cret@");
-    let cause = unavailable(connect(&wrong).await);
+    let (account, place) = account_and_place();
+    let (user, _) = account.split_once(':').unwrap();
+    let cause = unavailable(connect(&format!("amqp://{user}:s3cret@{place}")).await);
     assert!(cause.contains("ACCESS_REFUSED") && !cause.contains("s3cret"), "{cause}");
 }
 
 #[tokio::test]
 async fn an_unknown_virtual_host_is_told_as_such() {
-    let cause = unavailable(connect(&format!("{}/nowhere", shared())).await);
+    let (account, place) = account_and_place();
+    let cause = unavailable(connect(&format!("amqp://{account}@{place}/nowhere")).await);
     assert!(cause.contains("nowhere"), "{cause}");
 }
 
