@@ -3,6 +3,7 @@
 mod connecting;
 mod foreign;
 mod outage;
+mod rejecting;
 mod volume;
 
 use std::collections::BTreeMap;
