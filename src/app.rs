@@ -3,7 +3,7 @@
 //!
 //! | start | stop |
 //! |---|---|
-//! | 1 the lock on the data folder | 6 |
+//! | 1 the API's address and the lock on the data folder | 6 |
 //! | 2 stores (migrated) | 5 |
 //! | 3 bus and queues | 4 |
 //! | 4 workers | 3: finish what is in hand |
@@ -11,7 +11,7 @@
 //! | 6 the API | 1: no new requests; those under way are answered |
 
 use std::fs::{File, TryLockError};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +86,7 @@ pub struct Running {
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     // First, so that nothing is counted before there is somebody who counts.
     let metrics = crate::telemetry::metrics()?;
+    let listener = listen(config.server.listen)?;
     let lock = lock(&config.data_dir)?;
     let stores = sqlite::open(&config.data_dir, sqlite::EMBEDDED_SHARDS)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -115,7 +116,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     };
     let shard = ShardRunner::start(SHARD, surroundings).await?;
     let orchestrator: Arc<dyn Orchestrator> = Arc::new(shard.handle());
-    let (server, address) = listen(config, &stores, &catalogue, clock, &orchestrator, metrics)?;
+    let address = listener.local_addr()?;
+    let server = answer(listener, config, &stores, &catalogue, clock, &orchestrator, metrics)?;
     Ok(Running {
         address,
         bus,
@@ -166,8 +168,18 @@ impl Running {
     }
 }
 
-/// One process to a data folder: two would depose each other and share no bus.
-fn lock(data_dir: &Path) -> anyhow::Result<File> {
+/// Listens, so that nothing is begun where the address is taken. Who knocks early waits.
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .with_context(|| format!("can't listen on {address}; choose another address with --listen"))
+}
+
+/// One process to a data folder: two would depose each other and share no bus. Holds until the file
+/// is dropped.
+///
+/// # Errors
+/// When another process holds it, or the folder can't be used.
+pub fn lock(data_dir: &Path) -> anyhow::Result<File> {
     let place = data_dir.display();
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("the data folder {place} can't be made"))?;
@@ -245,14 +257,15 @@ fn join(arbiter: Arbiter) {
     }
 }
 
-fn listen(
+fn answer(
+    listener: TcpListener,
     config: &Config,
     stores: &Stores,
     catalogue: &Catalogue,
     clock: Arc<dyn Clock>,
     orchestrator: &Arc<dyn Orchestrator>,
     metrics: PrometheusHandle,
-) -> anyhow::Result<(ServerHandle, SocketAddr)> {
+) -> anyhow::Result<ServerHandle> {
     let services = Services {
         orchestrator: Arc::clone(orchestrator),
         queries: Arc::clone(&stores.queries),
@@ -270,17 +283,10 @@ fn listen(
         host_names: config.server.allowed_hosts.clone(),
         store_calls: STORE_CALLS,
     };
-    let options = Options {
-        listen: config.server.listen,
-        workers: config.server.workers,
-        stop_within: STOP_HTTP_WITHIN,
-    };
-    let listening =
-        http::serve(Data::new(Api::new(services, &settings)), &options).with_context(|| {
-            format!("can't listen on {}; choose another address with --listen", options.listen)
-        })?;
-    let address = listening.addresses.first().copied().context("the API listens nowhere")?;
-    let handle = listening.server.handle();
-    actix::spawn(listening.server);
-    Ok((handle, address))
+    let options = Options { workers: config.server.workers, stop_within: STOP_HTTP_WITHIN };
+    let server = http::serve(Data::new(Api::new(services, &settings)), listener, &options)
+        .context("the API can't be served")?;
+    let handle = server.handle();
+    actix::spawn(server);
+    Ok(handle)
 }

@@ -11,6 +11,7 @@ use super::deadlines::Deadlines;
 use super::handle::Handle;
 use super::house::House;
 use super::journal::{Journal, Shared};
+use super::panic::AbortOnPanic;
 use super::publisher::{Introduce, Publisher};
 use super::recovery::{self, RecoveryError};
 use super::registry::Registry;
@@ -114,6 +115,14 @@ fn stop(arbiters: Vec<Arbiter>) {
     }
 }
 
+/// Runs a task that the shard can't do without.
+fn spawn(name: &'static str, task: impl Future<Output = ()> + 'static) {
+    actix::spawn(async move {
+        let _guard = AbortOnPanic(name);
+        task.await;
+    });
+}
+
 /// Wires the actors together; runs on their thread.
 async fn run(
     shard: Shard,
@@ -169,9 +178,12 @@ async fn run(
     publisher.do_send(Introduce(registry.clone()));
 
     let answers = bus.consume(&reply_queue(shard), replies::PREFETCH).await?;
-    actix::spawn(replies::consume(answers, registry.clone()));
+    spawn("reply consumer", replies::consume(answers, registry.clone()));
     let dead = bus.consume(&dead_letter_queue(), replies::PREFETCH).await?;
-    actix::spawn(dead_letters::collect(dead, door, Arc::clone(&clock), registry.clone()));
+    spawn(
+        "dead letter consumer",
+        dead_letters::collect(dead, door, Arc::clone(&clock), registry.clone()),
+    );
     let deadlines = Deadlines::new(shard, Arc::clone(&ledger), clock, registry.clone());
     Deadlines::start_in_arbiter(poller, |_| deadlines);
     if unfinished > 0 {

@@ -5,6 +5,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::output::print;
 use super::settings::Settings;
+use crate::app;
 use crate::store::sqlite;
 use crate::telemetry;
 
@@ -23,6 +24,7 @@ impl Migrate {
     pub fn run(self) -> Result<(), Failure> {
         let config = self.settings.sources().load()?;
         telemetry::log(&config.log)?;
+        let _lock = app::lock(&config.data_dir)?;
         sqlite::open(&config.data_dir, sqlite::EMBEDDED_SHARDS)?;
         print(&format!("the stores in {} are up to date", config.data_dir.display()))
     }

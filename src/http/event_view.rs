@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::names;
-use super::saga_view::CauseView;
 use super::time::Moment;
+use crate::saga::cause::Cause;
 use crate::saga::event::{Birth, Doubt, Event, Reason, Recorded};
 use crate::saga::id::{Sequence, StepName};
 use crate::saga::json::Json;
@@ -43,7 +43,7 @@ struct Data<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
     #[serde(flatten)]
-    cause: Option<CauseView<'a>>,
+    cause: Option<Cause<'a>>,
     #[serde(flatten)]
     birth: Option<BirthView<'a>>,
 }
@@ -85,7 +85,7 @@ fn data(event: &Event) -> Data<'_> {
         },
         Event::StepDeferred { step, setback, until } => Data {
             step: Some(step),
-            setback: Some(names::setback(*setback)),
+            setback: Some(setback.code()),
             until: Some(Moment(*until)),
             ..nothing
         },
@@ -117,7 +117,7 @@ fn data(event: &Event) -> Data<'_> {
             Data { reason: Some(reason), ..nothing }
         }
         Event::AttentionRaised { step, cause } => {
-            Data { step: step.as_ref(), cause: Some(CauseView::of(cause)), ..nothing }
+            Data { step: step.as_ref(), cause: Some(cause.into()), ..nothing }
         }
         Event::RetryRequested { by, note } => Data { by: Some(by), note: Some(note), ..nothing },
         Event::DeadlinePassed | Event::SagaCompleted => nothing,

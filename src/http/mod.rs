@@ -45,7 +45,7 @@ mod submit;
 mod time;
 mod trace;
 
-pub use server::{Listening, Options, serve};
+pub use server::{Options, serve};
 pub use services::{Api, Services, Settings};
 
 use actix_web::middleware::from_fn;

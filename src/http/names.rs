@@ -1,7 +1,7 @@
 //! What the core's kinds of things are called in the API.
 
 use crate::saga::definition::{Direction, Runs, StepKind};
-use crate::saga::event::{AttentionCause, Doubt, Event, Setback};
+use crate::saga::event::{Doubt, Event};
 use crate::saga::state::{Phase, StepState};
 
 /// A step's place in the life of a saga.
@@ -29,21 +29,10 @@ pub fn direction(direction: Direction) -> &'static str {
     }
 }
 
-/// What came instead of an answer.
-pub fn setback(setback: Setback) -> &'static str {
-    match setback {
-        Setback::Retryable => "RETRYABLE",
-        Setback::TimedOut => "TIMED_OUT",
-        Setback::DeadLettered => "DEAD_LETTERED",
-        Setback::Unroutable => "UNROUTABLE",
-        Setback::Unexplained => "UNEXPLAINED",
-    }
-}
-
 /// Why a step's outcome is in doubt: the setback, or that it was refused late.
 pub fn doubt(doubt: &Doubt) -> &'static str {
     match doubt {
-        Doubt::NoAnswer(last) => setback(*last),
+        Doubt::NoAnswer(last) => last.code(),
         Doubt::RefusedLate(_) => "REFUSED_LATE",
     }
 }
@@ -70,15 +59,6 @@ pub fn step_state(state: &StepState) -> &'static str {
         StepState::Undoing { .. } => "UNDOING",
         StepState::UndoRefused { .. } => "UNDO_REFUSED",
         StepState::Undone { .. } => "UNDONE",
-    }
-}
-
-/// What is wrong with a saga that needs attention.
-pub fn cause(cause: &AttentionCause) -> &'static str {
-    match cause {
-        AttentionCause::NotAnswered { .. } => "NOT_ANSWERED",
-        AttentionCause::Refused(_) => "REFUSED",
-        AttentionCause::DeadlineExceeded => "DEADLINE_EXCEEDED",
     }
 }
 

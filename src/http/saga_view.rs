@@ -6,8 +6,9 @@ use super::names;
 use super::step_view::{StepView, steps};
 use super::time::Moment;
 use crate::ports::queries::SagaSummary;
+use crate::saga::cause::Cause;
 use crate::saga::check::Checked;
-use crate::saga::event::{AttentionCause, Reason};
+use crate::saga::event::Reason;
 use crate::saga::id::{DefinitionName, DefinitionRef, SagaId, Sequence, StepName};
 use crate::saga::state::{Attention, Deadline, Saga, SagaStatus};
 
@@ -79,48 +80,15 @@ struct AttentionView<'a> {
     step: Option<&'a StepName>,
     since: Moment,
     #[serde(flatten)]
-    cause: CauseView<'a>,
-}
-
-/// What is wrong with a saga that needs attention.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CauseView<'a> {
-    cause: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempts: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    setback: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a Reason>,
-}
-
-impl<'a> CauseView<'a> {
-    /// Shows `cause`.
-    pub fn of(cause: &'a AttentionCause) -> Self {
-        let mut view =
-            Self { cause: names::cause(cause), attempts: None, setback: None, reason: None };
-        match cause {
-            AttentionCause::NotAnswered { attempts, last } => {
-                view.attempts = Some(*attempts);
-                view.setback = Some(names::setback(*last));
-            }
-            AttentionCause::Refused(reason) => view.reason = Some(reason),
-            AttentionCause::DeadlineExceeded => {}
-        }
-        view
-    }
+    cause: Cause<'a>,
 }
 
 impl<'a> SagaView<'a> {
     /// Shows `saga` with all steps of its `definition`, if that is known.
     pub fn of(saga: &'a Saga, summary: &'a SagaSummary, definition: Option<&'a Checked>) -> Self {
-        let attention =
-            saga.state.attention.iter().map(|Attention { step, cause, since }| AttentionView {
-                step: step.as_ref(),
-                since: Moment(*since),
-                cause: CauseView::of(cause),
-            });
+        let attention = saga.state.attention.iter().map(|Attention { step, cause, since }| {
+            AttentionView { step: step.as_ref(), since: Moment(*since), cause: cause.into() }
+        });
         Self {
             summary: SummaryView::of(summary),
             phase: names::phase(&saga.state.phase),

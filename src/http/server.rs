@@ -1,7 +1,7 @@
-//! Listening for requests.
+//! Taking requests.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_web::dev::Server;
@@ -17,31 +17,23 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Connections of one worker thread. Each takes a file descriptor and some 10 kB.
 const MAX_CONNECTIONS: usize = 4_096;
 
-/// How to listen.
+/// How requests are taken.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where; port 0 takes any free one.
-    pub listen: SocketAddr,
     /// How many threads answer; at least one.
     pub workers: usize,
     /// How long requests under way may take after a graceful stop began, in whole seconds.
     pub stop_within: Duration,
 }
 
-/// A server that listens.
-pub struct Listening {
-    /// Runs until it is stopped through its [`handle`](Server::handle); must be awaited or spawned.
-    /// It leaves signals alone.
-    pub server: Server,
-    /// Where it listens.
-    pub addresses: Vec<SocketAddr>,
-}
-
-/// Starts to listen.
+/// Answers what arrives at `listener`, and what waited there.
+///
+/// The server runs until it is stopped through its [`handle`](Server::handle); it must be awaited or
+/// spawned. It leaves signals alone.
 ///
 /// # Errors
-/// When the address can't be listened on.
-pub fn serve(api: Data<Api>, options: &Options) -> io::Result<Listening> {
+/// When the listener can't be used.
+pub fn serve(api: Data<Api>, listener: TcpListener, options: &Options) -> io::Result<Server> {
     let server =
         HttpServer::new(move || App::new().configure(|config| configure(config, api.clone())))
             .workers(options.workers.max(1))
@@ -49,7 +41,6 @@ pub fn serve(api: Data<Api>, options: &Options) -> io::Result<Listening> {
             .keep_alive(KEEP_ALIVE)
             .shutdown_timeout(options.stop_within.as_secs())
             .disable_signals()
-            .bind(options.listen)?;
-    let addresses = server.addrs();
-    Ok(Listening { server: server.run(), addresses })
+            .listen(listener)?;
+    Ok(server.run())
 }

@@ -183,7 +183,7 @@ impl Progress<'_> {
             }
             Wait::Pause { after, .. } => {
                 self.waits_for = Some("PAUSE");
-                self.setback = Some(names::setback(after));
+                self.setback = Some(after.code());
             }
         }
     }

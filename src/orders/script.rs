@@ -6,8 +6,9 @@ use serde_json::value::RawValue;
 use super::definition::{CONFIRM, RESERVE, SEND_CANCELLATION, SEND_CONFIRMATION};
 use super::money::{Amount, Currency};
 use super::order::{Item, Order, OrderId};
+use crate::saga::cause::Cause;
 use crate::saga::effect::{Announcement, Command, Script, ScriptError};
-use crate::saga::event::{AttentionCause, Doubt, Event, Reason, Recorded};
+use crate::saga::event::{Doubt, Event, Reason, Recorded};
 use crate::saga::id::StepName;
 use crate::saga::json::Json;
 use crate::saga::state::Saga;
@@ -114,8 +115,8 @@ struct OrderFact<'a> {
     notification: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<&'a StepName>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'a AttentionCause>,
+    #[serde(flatten)]
+    cause: Option<Cause<'a>>,
 }
 
 impl Script for OrderScript {
@@ -170,7 +171,7 @@ impl Script for OrderScript {
             }
             Event::AttentionRaised { step, cause } => {
                 fact.step = step.as_ref();
-                fact.cause = Some(cause);
+                fact.cause = Some(cause.into());
             }
             _ => {}
         }

@@ -15,6 +15,7 @@
 //! and the shipped figures are in the definition (`orders::definition`).
 
 pub mod catalogue;
+pub mod cause;
 pub mod check;
 pub mod decide;
 pub mod definition;

@@ -22,6 +22,16 @@ fn an_address_that_is_taken_is_a_failure_with_advice() {
     assert_eq!((second.code, second.out.as_str()), (1, ""), "{second:?}");
     assert!(second.err.contains("error[ADDRESS_IN_USE]: "), "{}", second.err);
     assert!(second.err.contains("--listen"), "{}", second.err);
+    assert!(!folder.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
+fn stores_in_use_are_not_migrated() {
+    let folder = tempfile::tempdir().unwrap();
+    let _server = Going::start(skald(folder.path(), &["serve", "--listen", "127.0.0.1:0"]));
+    let migrating = run_in(folder.path(), &["migrate"]);
+    assert_eq!((migrating.code, migrating.out.as_str()), (1, ""), "{migrating:?}");
+    assert!(migrating.err.contains("another Skald uses the data folder"), "{}", migrating.err);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A server over a [`World`], and a client that talks to it over TCP.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,12 +53,10 @@ impl Site {
         };
         let settings = Settings { host_names: vec!["skald.example".to_owned()], store_calls: 4 };
         let api = Data::new(Api::new(change(services), &settings));
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let stop_within = Duration::from_secs(5);
-        let listening = serve(api, &Options { listen, workers: 1, stop_within }).unwrap();
-        let address = listening.addresses[0];
-        assert_ne!(address.port(), 0, "the port is told");
-        rt::spawn(listening.server);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let options = Options { workers: 1, stop_within: Duration::from_secs(5) };
+        rt::spawn(serve(api, listener, &options).unwrap());
         let client =
             Client::builder().disable_redirects().timeout(Duration::from_secs(20)).finish();
         Self { world, address, client }

@@ -1,6 +1,6 @@
 //! What machines ask: health, metrics, statistics; and how the server stops.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -92,13 +92,13 @@ async fn a_graceful_stop_lets_requests_finish() {
         metrics: Arc::new(String::new),
     };
     let settings = Settings { host_names: Vec::new(), store_calls: 1 };
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let options = Options { listen, workers: 2, stop_within: Duration::from_secs(30) };
-    let listening = serve(Data::new(Api::new(services, &settings)), &options).unwrap();
-    let handle = listening.server.handle();
-    let address = listening.addresses[0];
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let options = Options { workers: 2, stop_within: Duration::from_secs(30) };
+    let server = serve(Data::new(Api::new(services, &settings)), listener, &options).unwrap();
+    let handle = server.handle();
     let url = format!("http://{address}/v1/orders");
-    let running = rt::spawn(listening.server);
+    let running = rt::spawn(server);
 
     world.gate_is_shut.store(true, Ordering::Relaxed);
     let request = awc::Client::default().post(&url);
