@@ -33,6 +33,11 @@ const DEADLINE_MS: u64 = 24 * 60 * 60 * 1000;
 /// below the minute after which people ask what is wrong.
 const TIMEOUT_MS: u64 = 30_000;
 
+/// Reserving is given up, and the order cancelled, after some five minutes of *retryable* answers:
+/// longer than a database takes to fail over or to be restarted, shorter than a customer waits for
+/// a word.
+const RESERVE_ATTEMPTS: u32 = 20;
+
 /// The order saga, version 1.
 ///
 /// # Errors
@@ -52,6 +57,7 @@ pub fn definition() -> Result<Checked, DefinitionError> {
                 ]
                 .map(ReasonCode::from)
                 .into(),
+                retry: RetryPolicy { max_attempts: RESERVE_ATTEMPTS, ..RetryPolicy::default() },
                 ..step(RESERVE, StepKind::Compensatable, "inventory.reserve", None)
             },
             Step {

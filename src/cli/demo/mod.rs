@@ -19,7 +19,7 @@ mod report;
 mod stage;
 
 use actix_web::rt::System;
-use clap::Args;
+use clap::{Arg, Args};
 use fastrand::Rng;
 
 use self::catalogue::{Catalogue, Demand};
@@ -44,6 +44,7 @@ const SHOWN_FAULTS: usize = 10;
 
 /// Runs orders through a Skald of its own.
 #[derive(Args, Debug)]
+#[command(mut_args(in_the_demo))]
 pub struct Demo {
     /// How many orders to submit
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -63,11 +64,26 @@ pub struct Demo {
     /// Which orders to draw; the same number draws the same orders
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Uses the data folder only if it is new or empty [default: a new one among the temporary files]
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
     listen: Listen,
+}
+
+/// Says what the common flags mean here; for `#[command(mut_args)]`.
+fn in_the_demo(flag: Arg) -> Arg {
+    match flag.get_id().as_str() {
+        "data_dir" => flag.help(
+            "Where the data is kept; new or empty [default: a new folder among the temporary files]",
+        ),
+        "log_filter" => flag.help(
+            "What is logged: a level, or levels by module such as warn,skald=debug [default: warn]",
+        ),
+        "listen" => flag.help(
+            "Where to listen; port 0 takes any that is free [default: that, or 127.0.0.1:7070 with --keep]",
+        ),
+        _ => flag,
+    }
 }
 
 impl Demo {
