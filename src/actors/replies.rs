@@ -5,6 +5,7 @@ use actix::Addr;
 use super::registry::{Answers, Bury, Registry};
 use crate::contract::reply;
 use crate::ports::bus::{Deliveries, Delivery};
+use crate::saga::input::Answer;
 
 /// Answers handed over at a time.
 const BATCH: usize = 256;
@@ -20,7 +21,14 @@ pub(super) async fn consume(mut deliveries: Deliveries, registry: Addr<Registry>
         let mut answers = Vec::with_capacity(batch.len());
         for delivery in batch.drain(..) {
             match reply::read(&delivery.message) {
-                Ok((id, answer)) => answers.push((id, answer, delivery)),
+                Ok((id, answer)) => {
+                    let answer = answer.unwrap_or_else(|unexplained| {
+                        let saga = id.saga;
+                        tracing::warn!(sagaId = %saga, command = %id, %unexplained, "an answer explains nothing");
+                        Answer::from(unexplained)
+                    });
+                    answers.push((id, answer, delivery));
+                }
                 Err(error) => {
                     tracing::warn!(messageId = %delivery.message.id, %error, "an answer to nothing");
                     let reason = error.to_string();
