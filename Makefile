@@ -4,15 +4,24 @@ NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 .PHONY: help
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .PHONY: test
-test: ## run every test (nothing needs to be installed but Rust and a C compiler)
+test: ## run every test, with a PostgreSQL, a RabbitMQ and a Redis that are started for them
+	cargo test --locked --no-run
 ifdef NEXTEST
-	cargo nextest run --locked
+	scripts/with-stack -- cargo nextest run --locked
 else
-	cargo test --locked
+	scripts/with-stack -- cargo test --locked
 endif
+
+.PHONY: stack-up
+stack-up: ## start these services to work with, and print where they are
+	scripts/stack up
+
+.PHONY: stack-down
+stack-down: ## end them and delete their data
+	scripts/stack down
 
 .PHONY: lint
 lint: ## formatting, clippy and documentation, warnings are errors

@@ -39,6 +39,7 @@ pub mod journal;
 pub mod orders;
 pub mod ports;
 pub mod saga;
+pub mod shards;
 pub mod store;
 pub mod telemetry;
 pub mod workers;

@@ -20,10 +20,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("orders", &["saga"]),
     ("ports", &["saga", "contract", "orders"]),
     ("journal", &["saga", "contract", "orders", "ports"]),
+    ("shards", &["saga", "contract", "orders", "ports"]),
     ("store", &["saga", "contract", "orders", "ports"]),
     ("bus", &["saga", "contract", "orders", "ports"]),
     ("workers", &["saga", "contract", "orders", "ports"]),
-    ("actors", &["saga", "contract", "orders", "ports", "journal"]),
+    ("actors", &["saga", "contract", "orders", "ports", "journal", "shards"]),
     ("http", &["saga", "contract", "orders", "ports"]),
     ("event_log", &["saga", "contract", "orders", "ports"]),
     ("config", &[]),
@@ -70,6 +71,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("actix::", &["actors", "app", "cli"]),
     ("actix_web::", &["http", "app", "cli"]),
     ("diesel", &["store"]),
+    // Telemetry names it in a filter.
+    ("lapin::", &["bus", "telemetry"]),
     ("awc::", &["cli"]),
     ("lettre::", &["workers"]),
     ("spawn_blocking", &["actors", "workers", "http", "app", "event_log"]),
@@ -89,7 +92,7 @@ const IMPURE: &[&str] = &[
     "async ",
     ".await",
 ];
-const PURE: &[&str] = &["saga", "journal"];
+const PURE: &[&str] = &["saga", "journal", "shards"];
 
 fn sources() -> BTreeMap<PathBuf, String> {
     fn walk(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {

@@ -77,3 +77,32 @@ fn every_route_is_in_the_api_page() {
     }
     assert!(found >= 21, "only {found} routes found");
 }
+
+/// A JSON text without the white space that means nothing.
+fn compact(json: &str) -> String {
+    let (mut in_text, mut escaped) = (false, false);
+    let keep = |c: &char| {
+        let means_something = in_text || !c.is_ascii_whitespace();
+        in_text ^= *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        means_something
+    };
+    json.chars().filter(keep).collect()
+}
+
+#[test]
+fn every_message_in_the_contracts_page_is_a_golden_one() {
+    let kinds = ["commands", "events", "replies"];
+    let files = kinds.map(|kind| sources(&format!("tests/contract/golden/{kind}"))).concat();
+    let golden: Vec<&str> = files
+        .iter()
+        .map(|file| file.split_once("\"body\":\n").unwrap().1.lines().next().unwrap())
+        .collect();
+    let page = read("docs/contracts.md");
+    let examples = page.split("```json\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    let examples: Vec<String> = examples.map(compact).collect();
+    assert!(examples.len() >= 3, "not all found: {examples:?}");
+    for example in examples {
+        assert!(golden.contains(&example.as_str()), "no such message is sent: {example}");
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix::System;
 use anyhow::{Context as _, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use skald::actors::{ShardRunner, Surroundings};
+use skald::actors::{Membership, NodeRunner, Surroundings};
 use skald::bus::in_process::InProcessBus;
 use skald::bus::topology;
 use skald::orders::definition::definition;
@@ -18,6 +18,7 @@ use skald::orders::{Item, Order, OrderId, OrderStatus};
 use skald::ports::Clock;
 use skald::ports::bus::Bus;
 use skald::ports::clock::SystemClock;
+use skald::ports::leases::Node;
 use skald::ports::orchestrator::{NewOrder, Orchestrator, Submitted, Watch};
 use skald::saga::catalogue::Catalogue;
 use skald::saga::id::{QueueName, SagaId};
@@ -34,6 +35,9 @@ const CONCURRENCY: usize = 500;
 const QUEUE: &str = "inventory.commands";
 /// Nobody falls asleep meanwhile.
 const SLEEP_AFTER: Duration = Duration::from_secs(3_600);
+
+/// Nobody else wants the shard.
+const LEASE: Duration = Duration::from_secs(600);
 /// The last commands are in their queue long before.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -65,7 +69,7 @@ pub fn measure(folder: &Path) -> anyhow::Result<Memory> {
 }
 
 /// A shard without workers.
-async fn start(folder: &Path) -> anyhow::Result<(ShardRunner, Arc<dyn Bus>)> {
+async fn start(folder: &Path) -> anyhow::Result<(NodeRunner, Arc<dyn Bus>)> {
     let stores = sqlite::open(folder, sqlite::EMBEDDED_SHARDS)?;
     let definition = definition()?;
     let reference = definition.reference();
@@ -74,6 +78,13 @@ async fn start(folder: &Path) -> anyhow::Result<(ShardRunner, Arc<dyn Bus>)> {
     for queue in topology::queues(&catalogue, sqlite::EMBEDDED_SHARDS) {
         bus.declare(&queue).await?;
     }
+    let identity = Node {
+        id: Uuid::now_v7(),
+        name: "bench".to_owned(),
+        url: String::new(),
+        started_at: SystemClock.now(),
+    };
+    let membership = Membership { leases: stores.leases, identity, lease: LEASE };
     let surroundings = Surroundings {
         ledger: stores.ledger,
         door: stores.door,
@@ -83,7 +94,7 @@ async fn start(folder: &Path) -> anyhow::Result<(ShardRunner, Arc<dyn Bus>)> {
         definition: reference,
         sleep_after: SLEEP_AFTER,
     };
-    Ok((ShardRunner::start(0, surroundings).await?, bus))
+    Ok((NodeRunner::start(membership, surroundings).await?, bus))
 }
 
 /// An order as the demo's customers send it.

@@ -3,20 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use uuid::Uuid;
 
 use super::blocking::Blocking;
-use super::registry::{LookForInputs, Registry};
+use super::handle::Board;
+use super::poke;
+use super::registry::LookForInputs;
+use super::source::Source;
 use crate::contract::names::MessageId;
 use crate::ports::Clock;
-use crate::ports::bus::{Deliveries, Delivery, Message};
+use crate::ports::bus::{Bus, Delivery, Message};
 use crate::ports::door::{DeadLetter, Door, NewInput, Request};
 use crate::saga::event::Setback;
 use crate::saga::id::Timestamp;
 
 /// Dead letters stored in one transaction.
 const BATCH: usize = 100;
+
+/// Unsettled dead letters at a time.
+pub(super) const PREFETCH: usize = 1_000;
 
 /// The pause after the store failed.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -57,16 +62,19 @@ pub(super) fn letter(message: &Message, reason: &str, now: Timestamp) -> DeadLet
     }
 }
 
-/// Stores dead letters as they come, and has the owner look at the notices. Ends with its consumer.
+/// Stores dead letters as they come, and has the owners of the sagas look at the notices, for as long
+/// as its thread lives.
 pub(super) async fn collect(
-    mut deliveries: Deliveries,
+    mut source: Source,
+    bus: Arc<dyn Bus>,
     door: Arc<dyn Door>,
     clock: Arc<dyn Clock>,
-    registry: Addr<Registry>,
+    board: Arc<Board>,
 ) {
     let blocking = Blocking::new(1);
     let mut batch = Vec::with_capacity(BATCH);
-    while deliveries.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        source.recv_many(&mut batch, BATCH).await;
         let letters: Vec<DeadLetter> = batch
             .iter()
             .map(|delivery: &Delivery| {
@@ -81,9 +89,14 @@ pub(super) async fn collect(
         }
         let door = Arc::clone(&door);
         match blocking.run(move || door.bury(&letters)).await {
-            Ok(Ok(())) => {
+            Ok(Ok(concerned)) => {
                 batch.drain(..).for_each(Delivery::ack);
-                registry.do_send(LookForInputs);
+                for shard in concerned {
+                    match board.post(shard) {
+                        Some(post) => post.registry.do_send(LookForInputs),
+                        None => poke::send(bus.as_ref(), shard),
+                    }
+                }
             }
             failed => {
                 tracing::error!(?failed, "dead letters can't be stored; they stay in their queue");

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::dev::SendError;
 use actix::prelude::*;
 use uuid::Uuid;
 
@@ -23,12 +24,6 @@ const POLL: Duration = Duration::from_secs(1);
 const POLL_ALL: Duration = Duration::from_secs(60);
 /// Sagas read at a time.
 const PAGE: u32 = 1_000;
-/// How long idempotency keys are remembered.
-pub const CLAIMS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often old idempotency keys are forgotten, and how many at a time: a short transaction.
-const FORGET: Duration = Duration::from_secs(10);
-const FORGET_AT_ONCE: u32 = 2_000;
-
 /// Finds sagas that are due and not in memory.
 pub struct Deadlines {
     shard: Shard,
@@ -88,19 +83,6 @@ impl Deadlines {
             self.poll(ctx);
         }
     }
-
-    fn forget_claims(&mut self, ctx: &mut Context<Self>) {
-        let age = i64::try_from(CLAIMS_LAST.as_micros()).unwrap_or(i64::MAX);
-        let before = Timestamp(self.clock.now().0.saturating_sub(age));
-        let (ledger, blocking) = (Arc::clone(&self.ledger), self.blocking.clone());
-        let forget =
-            async move { blocking.run(move || ledger.forget_claims(before, FORGET_AT_ONCE)).await };
-        ctx.spawn(forget.into_actor(self).map(|forgotten, _, _| {
-            if let Ok(Err(error)) = forgotten {
-                tracing::warn!(%error, "old idempotency keys can't be forgotten");
-            }
-        }));
-    }
 }
 
 impl Actor for Deadlines {
@@ -108,13 +90,16 @@ impl Actor for Deadlines {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.poll(ctx);
-        // A tick that finds the mailbox full is left out: the next one does its work.
-        ctx.run_interval(TICK, |poller, _| drop(poller.registry.try_send(Tick)));
+        ctx.run_interval(TICK, |poller, ctx| match poller.registry.try_send(Tick) {
+            // A tick that finds the mailbox full is left out: the next one does its work.
+            Ok(()) | Err(SendError::Full(_)) => {}
+            // The shard is not ours any more.
+            Err(SendError::Closed(_)) => ctx.stop(),
+        });
         ctx.run_interval(POLL, |poller, ctx| {
             let _ = poller.registry.try_send(LookForInputs);
             poller.poll(ctx);
         });
         ctx.run_interval(POLL_ALL, |poller, _| poller.cursor = START);
-        ctx.run_interval(FORGET, Self::forget_claims);
     }
 }

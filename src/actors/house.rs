@@ -41,17 +41,6 @@ pub struct House {
 }
 
 impl House {
-    /// Sets the gauges.
-    pub fn show(&self) {
-        metrics::gauge!("skald_sagas_awake").set(self.awake.get() as f64);
-        metrics::gauge!("skald_journal_waiting").set(self.shared.waiting.get() as f64);
-        for queue in self.catalogue.queues() {
-            let outstanding = self.queues.borrow().outstanding(&queue);
-            metrics::gauge!("skald_commands_outstanding", "queue" => queue.to_string())
-                .set(outstanding as f64);
-        }
-    }
-
     /// Counts an answer that changed nothing.
     pub fn count_ignored(&self, kind: Ignored) {
         *self.ignored.borrow_mut().entry(kind).or_default() += 1;

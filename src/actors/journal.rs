@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use super::blocking::Blocking;
 use super::panic::AbortOnPanic;
-use super::publisher::{Committed, Publisher};
+use super::publisher::{Committed, Doubt, Publisher};
+use super::shard::Halt;
 use crate::journal::batcher::{Batcher, Limits, Settled};
 use crate::ports::StoreError;
 use crate::ports::ledger::{Batch, Entry, EntryOutcome, Ledger, Marks, Shard};
@@ -40,6 +41,8 @@ pub struct Work {
 pub struct Shared {
     /// How far the broker has confirmed; the publisher moves it.
     pub marks: Cell<Marks>,
+    /// How many history rows lie beyond each mark.
+    pub lag: Cell<Marks>,
     /// What the journal has done.
     pub work: Cell<Work>,
     /// Entries that wait for a transaction.
@@ -57,6 +60,7 @@ pub struct Journal {
     ledger: Arc<dyn Ledger>,
     blocking: Blocking,
     publisher: Addr<Publisher>,
+    deposed: Recipient<Deposed>,
     shared: Rc<Shared>,
     flushed: Marks,
     pausing: bool,
@@ -71,6 +75,16 @@ pub struct Commit {
     pub entry: Entry,
     /// Who waits for it; dropped if the journal is full.
     pub ticket: Ticket,
+}
+
+/// Somebody else owns a shard that was ours.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Deposed {
+    /// The shard.
+    pub shard: Shard,
+    /// The epoch under which it was ours.
+    pub epoch: i64,
 }
 
 /// The transaction under way came to its end.
@@ -88,6 +102,7 @@ impl Journal {
         epoch: i64,
         ledger: Arc<dyn Ledger>,
         publisher: Addr<Publisher>,
+        deposed: Recipient<Deposed>,
         shared: Rc<Shared>,
     ) -> Self {
         Self {
@@ -97,6 +112,7 @@ impl Journal {
             ledger,
             blocking: Blocking::new(1),
             publisher,
+            deposed,
             flushed: shared.marks.get(),
             shared,
             pausing: false,
@@ -207,6 +223,12 @@ impl Handler<TransactionEnded> for Journal {
                 tracing::error!(shard = self.shard, %error, "a transaction was not committed")
             }
         }
+        if away {
+            self.publisher.do_send(Doubt);
+        }
+        if matches!(result, Err(StoreError::Deposed { .. })) {
+            self.deposed.do_send(Deposed { shard: self.shard, epoch: self.epoch });
+        }
         self.settle(result);
         if away {
             self.pausing = true;
@@ -216,5 +238,13 @@ impl Handler<TransactionEnded> for Journal {
             });
         }
         self.pump(ctx);
+    }
+}
+
+impl Handler<Halt> for Journal {
+    type Result = ();
+
+    fn handle(&mut self, _: Halt, ctx: &mut Self::Context) {
+        ctx.stop();
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -12,6 +13,7 @@ use super::blocking::Blocking;
 use super::journal::Shared;
 use super::panic::AbortOnPanic;
 use super::registry::{CommandLost, Registry};
+use super::shard::Halt;
 use crate::contract;
 use crate::contract::envelope::trace_id;
 use crate::journal::feed::{Feed, PAGE};
@@ -74,6 +76,11 @@ pub struct AskAgain {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Introduce(pub Addr<Registry>);
+
+/// The outcome of a transaction was lost: more may be committed than was told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Doubt;
 
 /// Receipts came in.
 #[derive(Message)]
@@ -215,7 +222,9 @@ impl Publisher {
     fn read_history(&mut self, ctx: &mut Context<Self>) {
         let wanted = [self.commands.wants_page_after(), self.events.wants_page_after()];
         let Some(after) = wanted.into_iter().flatten().min() else { return };
-        if std::mem::replace(&mut self.reading, true) {
+        if self.shared.store_is_away.load(Ordering::Relaxed)
+            || std::mem::replace(&mut self.reading, true)
+        {
             return;
         }
         let (ledger, shard, blocking) =
@@ -238,6 +247,8 @@ impl Publisher {
         let full = rows.len() >= PAGE as usize;
         let to = rows.last().map_or(after, |row| row.seq);
         for row in rows {
+            self.commands.committed(row.seq);
+            self.events.committed(row.seq);
             if self.commands.wants(row.seq) {
                 self.give_up_or_send(row, ctx);
             }
@@ -300,9 +311,10 @@ impl Actor for Publisher {
         }
         ctx.run_interval(READ_AGAIN_AFTER, |publisher, ctx| {
             publisher.failing = false;
-            for (kind, feed) in [("commands", &publisher.commands), ("events", &publisher.events)] {
-                metrics::gauge!("skald_mark_lag", "kind" => kind).set(feed.lag() as f64);
-            }
+            publisher
+                .shared
+                .lag
+                .set(Marks { commands: publisher.commands.lag(), events: publisher.events.lag() });
             publisher.read_history(ctx);
         });
     }
@@ -326,6 +338,15 @@ impl Handler<Committed> for Publisher {
             self.committed(*first_seq, entry);
         }
         self.update_marks();
+    }
+}
+
+impl Handler<Doubt> for Publisher {
+    type Result = ();
+
+    fn handle(&mut self, _: Doubt, _: &mut Self::Context) {
+        self.commands.doubt();
+        self.events.doubt();
     }
 }
 
@@ -356,5 +377,13 @@ impl Handler<Receipts> for Publisher {
             self.settle(tag, settlement);
         }
         self.update_marks();
+    }
+}
+
+impl Handler<Halt> for Publisher {
+    type Result = ();
+
+    fn handle(&mut self, _: Halt, ctx: &mut Self::Context) {
+        ctx.stop();
     }
 }

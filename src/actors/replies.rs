@@ -2,9 +2,12 @@
 
 use actix::Addr;
 
-use super::registry::{Answers, Bury, Registry};
+use super::poke::is_poke;
+use super::registry::{Answers, Bury, LookForInputs, Registry};
+use super::source::Source;
 use crate::contract::reply;
-use crate::ports::bus::{Deliveries, Delivery};
+use crate::ports::bus::Delivery;
+use crate::saga::input::Answer;
 
 /// Answers handed over at a time.
 const BATCH: usize = 256;
@@ -13,14 +16,27 @@ const BATCH: usize = 256;
 /// other commits.
 pub(super) const PREFETCH: usize = 2_000;
 
-/// Hands answers over as they come. Ends with its consumer.
-pub(super) async fn consume(mut deliveries: Deliveries, registry: Addr<Registry>) {
+/// Hands answers over as they come. Ends with the registry.
+pub(super) async fn consume(mut source: Source, registry: Addr<Registry>) {
     let mut batch: Vec<Delivery> = Vec::with_capacity(BATCH);
-    while deliveries.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        source.recv_many(&mut batch, BATCH).await;
         let mut answers = Vec::with_capacity(batch.len());
         for delivery in batch.drain(..) {
+            if is_poke(&delivery.message) {
+                registry.do_send(LookForInputs);
+                delivery.ack();
+                continue;
+            }
             match reply::read(&delivery.message) {
-                Ok((id, answer)) => answers.push((id, answer, delivery)),
+                Ok((id, answer)) => {
+                    let answer = answer.unwrap_or_else(|unexplained| {
+                        let saga = id.saga;
+                        tracing::warn!(sagaId = %saga, command = %id, %unexplained, "an answer explains nothing");
+                        Answer::from(unexplained)
+                    });
+                    answers.push((id, answer, delivery));
+                }
                 Err(error) => {
                     tracing::warn!(messageId = %delivery.message.id, %error, "an answer to nothing");
                     let reason = error.to_string();

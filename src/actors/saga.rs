@@ -125,6 +125,8 @@ impl SagaActor {
                     Ok(EntryOutcome::Written(_)) => Ok(Submitted::Accepted(outcome)),
                     Ok(EntryOutcome::Replayed(answer)) => Ok(Submitted::Replayed(answer)),
                     Ok(EntryOutcome::Conflict) => Err(SubmitError::Unknown),
+                    // What was under way when the store or the shard was lost may be written.
+                    Err(StoreError::Unavailable { .. }) => Err(SubmitError::Unknown),
                     Err(error) => Err(SubmitError::Store(error.to_string())),
                 };
                 if actor.saga.is_none() {

@@ -1,30 +1,30 @@
-//! Running one shard: its actors, wired together on a thread of their own.
+//! One shard while it is ours: its actors, wired together.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::deadlines::Deadlines;
-use super::handle::Handle;
 use super::house::House;
-use super::journal::{Journal, Shared};
+use super::journal::{Deposed, Journal, Shared};
 use super::panic::AbortOnPanic;
 use super::publisher::{Introduce, Publisher};
 use super::recovery::{self, RecoveryError};
 use super::registry::Registry;
-use super::{dead_letters, replies};
-use crate::contract::names::{dead_letter_queue, reply_queue};
+use super::replies;
+use super::source::Source;
+use crate::contract::names::reply_queue;
+use crate::ports::Clock;
 use crate::ports::bus::{Bus, BusError};
 use crate::ports::door::Door;
-use crate::ports::ledger::{Ledger, Shard};
-use crate::ports::{Clock, StoreError};
+use crate::ports::ledger::{Ledger, Shard, ShardState};
 use crate::saga::catalogue::Catalogue;
 use crate::saga::id::DefinitionRef;
 
-/// What a shard's actors work with.
+/// What a node's actors work with.
 #[derive(Clone)]
 pub struct Surroundings {
     /// The sagas.
@@ -45,153 +45,135 @@ pub struct Surroundings {
 
 /// Why a shard can't be run.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+pub enum TakeOverError {
     /// The bus.
     #[error(transparent)]
     Bus(#[from] BusError),
     /// The sagas found.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
-    /// The thread ended.
-    #[error("the orchestrator's thread ended while it started; the log says why")]
-    Gone,
 }
 
-/// A running shard. Stops when told, or with the process; nothing is lost either way.
-pub struct ShardRunner {
-    handle: Handle,
-    arbiters: Vec<Arbiter>,
+/// The actors of one shard that this node owns. They all live on one thread.
+pub(super) struct OwnedShard {
+    /// What they share.
+    pub house: Rc<House>,
+    /// Where submissions, answers and inputs go.
+    pub registry: Addr<Registry>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
-impl ShardRunner {
-    /// Takes over `shard` and runs it. Once this returns, orders can be submitted.
+/// Stop where you are. What is not committed by now is taken up by the next owner.
+#[derive(Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Halt;
+
+impl OwnedShard {
+    /// Runs a shard that was claimed and stands at `state`. The journal tells `deposed` if it finds
+    /// out that somebody else owns the shard by now.
     ///
     /// # Errors
     /// When the store or the bus can't be used, or a saga found there can't be run here.
-    pub async fn start(shard: Shard, surroundings: Surroundings) -> Result<Self, StartError> {
-        let actors = Arbiter::new();
-        let poller = Arbiter::new();
-        let (started, handle) = oneshot::channel();
-        let poller_handle = poller.handle();
-        actors.spawn_fn(move || {
-            actix::spawn(async move {
-                // Nobody waits any more only when the process is on its way out.
-                let _ = started.send(run(shard, surroundings, &poller_handle).await);
-            });
+    pub async fn take_over(
+        shard: Shard,
+        state: ShardState,
+        surroundings: Surroundings,
+        poller: ArbiterHandle,
+        deposed: Recipient<Deposed>,
+    ) -> Result<Self, TakeOverError> {
+        let Surroundings { ledger, door, bus, clock, catalogue, sleep_after, .. } = surroundings;
+        let since = clock.now();
+        let shared = Rc::new(Shared::default());
+        let publisher = Publisher::new(
+            shard,
+            &state,
+            Arc::clone(&bus),
+            Arc::clone(&ledger),
+            catalogue.clone(),
+            Rc::clone(&shared),
+        )
+        .start();
+        let journal = Journal::new(
+            shard,
+            state.epoch,
+            Arc::clone(&ledger),
+            publisher.clone(),
+            deposed,
+            Rc::clone(&shared),
+        )
+        .start();
+        let house = Rc::new(House {
+            shard,
+            clock: Arc::clone(&clock),
+            catalogue,
+            journal,
+            publisher: publisher.clone(),
+            shared,
+            timers: Default::default(),
+            queues: Default::default(),
+            ignored: Default::default(),
+            awake: Default::default(),
         });
-        let arbiters = vec![actors, poller];
-        match handle.await.unwrap_or(Err(StartError::Gone)) {
-            Ok(handle) => Ok(Self { handle, arbiters }),
+        let registry =
+            Registry::new(Rc::clone(&house), Arc::clone(&ledger), Arc::clone(&door), sleep_after)
+                .start();
+        let mut owned = Self { house, registry, tasks: Vec::new() };
+        match owned.set_out(state, bus, ledger, clock, poller, since).await {
+            Ok(()) => Ok(owned),
             Err(error) => {
-                stop(arbiters);
+                owned.halt();
                 Err(error)
             }
         }
     }
 
-    /// What other threads use.
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    /// Stops the actors where they are and waits for their threads. What was not committed is
-    /// taken up by the next owner.
-    pub fn stop(self) {
-        stop(self.arbiters);
-    }
-}
-
-fn stop(arbiters: Vec<Arbiter>) {
-    for arbiter in &arbiters {
-        arbiter.stop();
-    }
-    for arbiter in arbiters {
-        if arbiter.join().is_err() {
-            tracing::error!("an actor's thread ended in a panic");
+    async fn set_out(
+        &mut self,
+        state: ShardState,
+        bus: Arc<dyn Bus>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+        poller: ArbiterHandle,
+        since: crate::saga::id::Timestamp,
+    ) -> Result<(), TakeOverError> {
+        let Self { house, registry, .. } = self;
+        let (house, registry, shard) = (Rc::clone(house), registry.clone(), house.shard);
+        let unfinished = recovery::take_stock(&house, &ledger).await?;
+        tracing::debug!(shard, epoch = state.epoch, unfinished, "the shard is ours");
+        house.publisher.do_send(Introduce(registry.clone()));
+        let answers = Source::open(bus, reply_queue(shard), replies::PREFETCH).await?;
+        self.run("reply consumer", replies::consume(answers, registry.clone()));
+        let deadlines = Deadlines::new(shard, Arc::clone(&ledger), clock, registry);
+        Deadlines::start_in_arbiter(&poller, |_| deadlines);
+        if unfinished > 0 {
+            self.run("re-asking of open steps", async move {
+                if let Err(error) = recovery::ask_again(&house, &ledger, since).await {
+                    tracing::error!(%error, "open steps can't be asked again; their time-outs will do it");
+                }
+            });
         }
+        Ok(())
+    }
+
+    /// Runs a task that the shard can't do without, until the shard is halted.
+    fn run(&mut self, name: &'static str, task: impl Future<Output = ()> + 'static) {
+        self.tasks.push(actix::spawn(guarded(name, task)));
+    }
+
+    /// Stops the actors where they are. Their messages that are not settled go back to their
+    /// queues; a transaction under way ends by itself, and the shard's epoch decides whether it
+    /// counts.
+    pub fn halt(self) {
+        let Self { house, registry, tasks } = self;
+        tasks.iter().for_each(JoinHandle::abort);
+        registry.do_send(Halt);
+        house.journal.do_send(Halt);
+        house.publisher.do_send(Halt);
     }
 }
 
-/// Runs a task that the shard can't do without.
-fn spawn(name: &'static str, task: impl Future<Output = ()> + 'static) {
-    actix::spawn(async move {
-        let _guard = AbortOnPanic(name);
-        task.await;
-    });
-}
-
-/// Wires the actors together; runs on their thread.
-async fn run(
-    shard: Shard,
-    surroundings: Surroundings,
-    poller: &ArbiterHandle,
-) -> Result<Handle, StartError> {
-    let Surroundings { ledger, door, bus, clock, catalogue, definition, sleep_after } =
-        surroundings;
-    let state = {
-        let ledger = Arc::clone(&ledger);
-        super::blocking::Blocking::new(1)
-            .run(move || ledger.claim(shard))
-            .await
-            .map_err(|_| StartError::Gone)??
-    };
-    let since = clock.now();
-    let shared = Rc::new(Shared::default());
-    let store_is_away = Arc::clone(&shared.store_is_away);
-    let publisher = Publisher::new(
-        shard,
-        &state,
-        Arc::clone(&bus),
-        Arc::clone(&ledger),
-        catalogue.clone(),
-        Rc::clone(&shared),
-    );
-    let publisher = publisher.start();
-    let journal = Journal::new(
-        shard,
-        state.epoch,
-        Arc::clone(&ledger),
-        publisher.clone(),
-        Rc::clone(&shared),
-    )
-    .start();
-    let house = Rc::new(House {
-        shard,
-        clock: Arc::clone(&clock),
-        catalogue,
-        journal,
-        publisher: publisher.clone(),
-        shared,
-        timers: Default::default(),
-        queues: Default::default(),
-        ignored: Default::default(),
-        awake: Default::default(),
-    });
-    let unfinished = recovery::take_stock(&house, &ledger).await?;
-    tracing::info!(shard, epoch = state.epoch, unfinished, "the shard is ours");
-    let registry =
-        Registry::new(Rc::clone(&house), Arc::clone(&ledger), Arc::clone(&door), sleep_after)
-            .start();
-    publisher.do_send(Introduce(registry.clone()));
-
-    let answers = bus.consume(&reply_queue(shard), replies::PREFETCH).await?;
-    spawn("reply consumer", replies::consume(answers, registry.clone()));
-    let dead = bus.consume(&dead_letter_queue(), replies::PREFETCH).await?;
-    spawn(
-        "dead letter consumer",
-        dead_letters::collect(dead, door, Arc::clone(&clock), registry.clone()),
-    );
-    let deadlines = Deadlines::new(shard, Arc::clone(&ledger), clock, registry.clone());
-    Deadlines::start_in_arbiter(poller, |_| deadlines);
-    if unfinished > 0 {
-        actix::spawn(async move {
-            if let Err(error) = recovery::ask_again(&house, &ledger, since).await {
-                tracing::error!(%error, "open steps can't be asked again; their time-outs will do it");
-            }
-        });
-    }
-    Ok(Handle::new(registry, definition, store_is_away))
+/// Runs a task without which the process would answer and do nothing: it ends with its panic.
+pub(super) async fn guarded(name: &'static str, task: impl Future<Output = ()>) {
+    let _guard = AbortOnPanic(name);
+    task.await;
 }

@@ -21,10 +21,15 @@ const ENDLESS_DELIVERIES: u32 = 100_000;
 /// The queues of one installation: one for the commands of each service, one for the replies to
 /// each shard, one for dead letters.
 pub fn queues(catalogue: &Catalogue, shards: Shard) -> Vec<QueueSpec> {
-    let commands = catalogue.queues().into_iter().map(command_queue);
+    let commands = command_queues(catalogue);
     let replies = (0..shards).map(|shard| unrouted(reply_queue(shard), Vec::new()));
     let dead = unrouted(dead_letter_queue(), vec![(Exchange::Dead, "#".to_owned())]);
     commands.chain(replies).chain([dead]).collect()
+}
+
+/// The queues for the commands of each service.
+pub fn command_queues(catalogue: &Catalogue) -> impl Iterator<Item = QueueSpec> {
+    catalogue.queues().into_iter().map(command_queue)
 }
 
 /// The queue for the commands of one service, `<service>.commands`.

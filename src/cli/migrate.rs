@@ -5,8 +5,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::output::print;
 use super::settings::Settings;
-use crate::app;
-use crate::store::sqlite;
+use crate::app::stores;
 use crate::telemetry;
 
 /// Makes the stores, or brings them up to date.
@@ -24,8 +23,11 @@ impl Migrate {
     pub fn run(self) -> Result<(), Failure> {
         let config = self.settings.sources().load()?;
         telemetry::log(&config.log)?;
-        let _lock = app::lock(&config.data_dir)?;
-        sqlite::open(&config.data_dir, sqlite::EMBEDDED_SHARDS)?;
-        print(&format!("the stores in {} are up to date", config.data_dir.display()))
+        stores::migrate(&config)?;
+        let place = match &config.store.orchestrator {
+            Some(_) => "PostgreSQL".to_owned(),
+            None => config.data_dir.display().to_string(),
+        };
+        print(&format!("the stores in {place} are up to date"))
     }
 }

@@ -12,6 +12,7 @@ mod output;
 mod saga;
 mod serve;
 mod settings;
+mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -30,6 +31,8 @@ pub struct Cli {
 enum Command {
     /// Run the orchestrator with its workers, API and dashboard until it is told to stop
     Serve(serve::Serve),
+    /// Run one worker in a process of its own, with PostgreSQL and RabbitMQ
+    Worker(worker::Worker),
     /// Make the stores, or bring them up to date
     Migrate(migrate::Migrate),
     /// Look at sagas, and try again what is stuck
@@ -47,6 +50,7 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Worker(worker) => worker.run(),
             Command::Migrate(migrate) => migrate.run(),
             Command::Saga(saga) => saga.run(),
             Command::Demo(demo) => demo.run(),

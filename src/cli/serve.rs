@@ -18,6 +18,9 @@ pub struct Serve {
     settings: Settings,
     #[command(flatten)]
     listen: Listen,
+    /// Which workers to run in this process: all, none, inventory or notification [default: all]
+    #[arg(long, value_name = "WHICH")]
+    workers: Option<String>,
     /// Append every domain event to this file, one JSON document a line
     #[arg(long, value_name = "FILE")]
     event_log: Option<String>,
@@ -30,7 +33,10 @@ impl Serve {
     /// When it can't start.
     pub fn run(self) -> Result<(), Failure> {
         let sources = self.listen.add_to(self.settings.sources());
-        let config = sources.flag("--event-log", "event_log", self.event_log).load()?;
+        let config = sources
+            .flag("--workers", "workers.run", self.workers)
+            .flag("--event-log", "event_log", self.event_log)
+            .load()?;
         telemetry::log(&config.log)?;
         System::new().block_on(async {
             let running = app::start(&config).await?;

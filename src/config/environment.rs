@@ -12,8 +12,8 @@ const PREFIX: &str = "SKALD_";
 pub const CONFIG: &str = "SKALD_CONFIG";
 const ELSEWHERE: [&str; 2] = [CONFIG, "SKALD_URL"];
 
-/// What Kubernetes sets in every container beside a service called `skald`.
-const KUBERNETES: [&str; 2] = ["SKALD_PORT", "SKALD_SERVICE_"];
+/// What Kubernetes sets in every container beside a service called `skald`, and what `scripts/stack` tells the tests.
+const FOREIGN: [&str; 3] = ["SKALD_PORT", "SKALD_SERVICE_", "SKALD_TEST_"];
 
 /// The settings among `variables`. An empty variable counts as not given.
 ///
@@ -43,5 +43,5 @@ pub fn given(
 fn is_setting(name: &str) -> bool {
     name.starts_with(PREFIX)
         && !ELSEWHERE.contains(&name)
-        && !KUBERNETES.iter().any(|foreign| name.starts_with(foreign))
+        && !FOREIGN.iter().any(|foreign| name.starts_with(foreign))
 }

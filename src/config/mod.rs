@@ -7,30 +7,39 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `actors`, `log`, `mail`, `server`, `workers` | the settings of one concern |
+//! | `actors`, `bus`, `log`, `mail`, `node`, `server`, `store`, `workers` | the settings of one concern |
 //! | `environment`, `file` | reading what was given, and where |
 //! | `sources` | the order of precedence |
+//! | `secret` | what must not be shown |
 //! | `settings` | taking apart what was given; faults |
 
 mod actors;
+mod bus;
 mod environment;
 mod file;
 mod log;
 mod mail;
+mod node;
+mod secret;
 mod server;
 mod settings;
 mod sources;
+mod store;
 mod workers;
 
 use std::path::PathBuf;
 
 pub use actors::Actors;
+pub use bus::Bus;
 pub use log::{Log, LogFormat};
 pub use mail::Mail;
+pub use node::Node;
+pub use secret::Secret;
 pub use server::Server;
 pub use settings::{Fault, Place};
 pub use sources::{ConfigError, Sources};
-pub use workers::Workers;
+pub use store::{Place as StorePlace, Store};
+pub use workers::{Run, Workers};
 
 use settings::Settings;
 
@@ -50,6 +59,12 @@ pub struct Config {
     pub event_log: Option<PathBuf>,
     /// Listening for requests.
     pub server: Server,
+    /// The databases.
+    pub store: Store,
+    /// The broker.
+    pub bus: Bus,
+    /// This process among others.
+    pub node: Node,
     /// Sagas in memory.
     pub actors: Actors,
     /// The workers in this process.
@@ -66,6 +81,9 @@ impl Default for Config {
             data_dir: PathBuf::from("./data"),
             event_log: None,
             server: Server::default(),
+            store: Store::default(),
+            bus: Bus::default(),
+            node: Node::default(),
             actors: Actors::default(),
             workers: Workers::default(),
             mail: Mail::default(),
@@ -86,6 +104,9 @@ impl Config {
             data_dir: data_dir.unwrap_or(Self::default().data_dir),
             event_log: settings.path("event_log"),
             server: Server::take(settings),
+            store: Store::take(settings),
+            bus: Bus::take(settings),
+            node: Node::take(settings),
             actors: Actors::take(settings),
             workers: Workers::take(settings),
             mail: Mail::take(settings),

@@ -93,6 +93,13 @@ fn variable(key: &str) -> String {
     format!("SKALD_{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
+/// Where a value may be shown.
+#[derive(Clone, Copy)]
+enum Show {
+    InFaults,
+    Never,
+}
+
 /// What was given, taken apart setting by setting.
 ///
 /// Faults are gathered; [`Settings::finish`] tells them, and what nobody took.
@@ -118,6 +125,36 @@ impl Settings {
     ) -> Option<T> {
         self.take(key, wanted, |value| match value {
             Value::Plain(text) | Value::Text(text) => read(text),
+            _ => None,
+        })
+    }
+
+    /// Takes a text that no fault repeats.
+    pub fn secret<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.take_as(key, wanted, Show::Never, |value| match value {
+            Value::Plain(text) | Value::Text(text) => read(text),
+            _ => None,
+        })
+    }
+
+    /// Takes a list whose entries no fault repeats; a single text is a list, too, and separates its
+    /// entries by commas.
+    pub fn secrets<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.take_as(key, wanted, Show::Never, |value| match value {
+            Value::Plain(text) | Value::Text(text) => {
+                text.split(',').map(|entry| read(entry.trim())).collect()
+            }
+            Value::List(entries) => entries.iter().map(|entry| read(entry)).collect(),
             _ => None,
         })
     }
@@ -165,6 +202,16 @@ impl Settings {
         wanted: &str,
         read: impl Fn(&Value) -> Option<T>,
     ) -> Option<T> {
+        self.take_as(key, wanted, Show::InFaults, read)
+    }
+
+    fn take_as<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        show: Show,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Option<T> {
         self.known.push(key);
         let variable = variable(key);
         let is_it = |given: &mut Given| given.name == key || given.name == variable;
@@ -173,7 +220,10 @@ impl Settings {
             match read(&value) {
                 Some(read) => strongest = strongest.or(Some(read)),
                 None => {
-                    let detail = format!("{key} must be {wanted}, not {value}");
+                    let detail = match show {
+                        Show::InFaults => format!("{key} must be {wanted}, not {value}"),
+                        Show::Never => format!("{key} must be {wanted}"),
+                    };
                     self.faults.push(Fault { place, detail });
                 }
             }

@@ -1,4 +1,4 @@
-//! The workers in this process.
+//! The workers.
 
 use super::settings::Settings;
 
@@ -7,32 +7,75 @@ const MAX_BATCH_SIZE: u64 = 10_000;
 /// AMQP writes it in 16 bits.
 const MAX_PREFETCH: u64 = 65_535;
 
-/// The workers in this process.
+/// The workers.
 ///
 /// | setting | default | what |
 /// |---|---|---|
+/// | `workers.run` | all | which workers `skald serve` runs itself: `all`, `none`, or some of `inventory` and `notification` as a list, or in plain text separated by commas |
 /// | `workers.batch_size` | 500 | how many commands a worker settles in one transaction at most, 1 to 10000 |
 /// | `workers.prefetch` | 1000 | how many commands a worker holds unacknowledged at most, 1 to 65535; with twice the batch size the next batch is at hand when one is done |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workers {
+    /// Which workers run beside the orchestrator.
+    pub run: Run,
     /// How many commands a worker settles in one transaction at most.
     pub batch_size: usize,
     /// How many commands a worker holds unacknowledged at most.
     pub prefetch: usize,
 }
 
+/// A choice of workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The one that reserves goods.
+    pub inventory: bool,
+    /// The one that sends mails.
+    pub notification: bool,
+}
+
+impl Run {
+    /// Every worker.
+    pub const ALL: Self = Self { inventory: true, notification: true };
+    /// No worker.
+    pub const NONE: Self = Self { inventory: false, notification: false };
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "all" => Some(Self::ALL),
+            "none" => Some(Self::NONE),
+            "inventory" => Some(Self { inventory: true, ..Self::NONE }),
+            "notification" => Some(Self { notification: true, ..Self::NONE }),
+            _ => None,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            inventory: self.inventory || other.inventory,
+            notification: self.notification || other.notification,
+        }
+    }
+}
+
 impl Default for Workers {
     fn default() -> Self {
-        Self { batch_size: 500, prefetch: 1000 }
+        Self { run: Run::ALL, batch_size: 500, prefetch: 1000 }
     }
 }
 
 impl Workers {
     pub(super) fn take(settings: &mut Settings) -> Self {
         let default = Self::default();
+        let run = settings.list(
+            "workers.run",
+            "all, none, or some of inventory and notification",
+            Run::parse,
+        );
+        let run = run.map(|parts| parts.into_iter().fold(Run::NONE, Run::and));
         let batch_size = settings.whole_number("workers.batch_size", 1..=MAX_BATCH_SIZE);
         let prefetch = settings.whole_number("workers.prefetch", 1..=MAX_PREFETCH);
         Self {
+            run: run.unwrap_or(default.run),
             batch_size: batch_size.unwrap_or(default.batch_size),
             prefetch: prefetch.unwrap_or(default.prefetch),
         }

@@ -1,6 +1,6 @@
 //! Commands, as the orchestrator writes and workers read them.
 
-use super::envelope::{Envelope, EnvelopeIn, Metadata, Payload, Trace, WRITER, rfc3339};
+use super::envelope::{Envelope, EnvelopeIn, MAX_BODY, Metadata, Payload, Trace, WRITER, rfc3339};
 use super::message::{Exchange, Message, Outgoing};
 use super::names::{MessageId, command_type};
 use crate::saga::effect::{Command, IdempotencyKey, Script, ScriptError};
@@ -29,7 +29,7 @@ pub fn write(
         subject: &command.saga.birth.key,
         time: &time,
         datacontenttype: "application/json",
-        traceparent: &trace.traceparent,
+        traceparent: Some(&trace.traceparent),
         pattern: name,
         data: Payload {
             command_type: Some(command_type(name)),
@@ -80,12 +80,19 @@ pub struct IncomingCommand {
     pub body: Json,
 }
 
+/// The longest piece of a foreign text that an error repeats, in characters. Errors go into logs and
+/// stay with dead letters.
+const MAX_QUOTE: usize = 200;
+
 /// Why a message is no command.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// Not the envelope of the contract.
+    /// Longer than any command is.
+    #[error("the body is {0} bytes long, not up to {MAX_BODY}")]
+    TooLong(usize),
+    /// Not the envelope of the contract; what is wrong with it, and where.
     #[error("the body is no command of the contract: {0}")]
-    Unreadable(#[from] serde_json::Error),
+    Unreadable(String),
     /// The type in the body is not what the message claims to be.
     #[error("the message is a {kind}, but its body is a {found}")]
     WrongType {
@@ -104,15 +111,16 @@ pub enum CommandError {
 /// # Errors
 /// When the message is none; reading it again won't help.
 pub fn read(message: &Message) -> Result<IncomingCommand, CommandError> {
-    let envelope: EnvelopeIn<'_> = serde_json::from_slice(&message.body)?;
+    if message.body.len() > MAX_BODY {
+        return Err(CommandError::TooLong(message.body.len()));
+    }
+    let envelope: EnvelopeIn<'_> = serde_json::from_slice(&message.body)
+        .map_err(|error| CommandError::Unreadable(quote(&error.to_string())))?;
     let payload = envelope.data;
     let expected = command_type(&message.kind);
     if payload.command_type.as_deref() != Some(&expected) {
         let found = payload.command_type.or(payload.event_type).unwrap_or_default();
-        return Err(CommandError::WrongType {
-            kind: message.kind.clone(),
-            found: found.into_owned(),
-        });
+        return Err(CommandError::WrongType { kind: quote(&message.kind), found: quote(&found) });
     }
     let key = payload.metadata.idempotency_key.as_deref().and_then(IdempotencyKey::parse);
     Ok(IncomingCommand {
@@ -120,4 +128,8 @@ pub fn read(message: &Message) -> Result<IncomingCommand, CommandError> {
         key: key.ok_or(CommandError::NoKey)?,
         body: Json::from(payload.data),
     })
+}
+
+fn quote(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_QUOTE).collect()
 }

@@ -15,6 +15,10 @@ use crate::saga::state::Saga;
 /// Who writes the messages, for their readers' logs.
 pub const WRITER: &str = "skald";
 
+/// The longest body that is read, in bytes: several times the command for the largest order. It
+/// bounds the work that a message from outside can cause.
+pub const MAX_BODY: usize = 1024 * 1024;
+
 /// The envelope as it is written.
 #[derive(Serialize)]
 pub(super) struct Envelope<'a> {
@@ -26,7 +30,8 @@ pub(super) struct Envelope<'a> {
     pub subject: &'a str,
     pub time: &'a str,
     pub datacontenttype: &'static str,
-    pub traceparent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<&'a str>,
     pub pattern: &'a str,
     pub data: Payload<'a>,
 }
@@ -48,7 +53,8 @@ pub(super) struct Payload<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Metadata<'a> {
     pub source: &'a str,
-    pub trace_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<&'a str>,
     pub timestamp: &'a str,
     pub saga_id: SagaId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,31 +120,46 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// The context of a message: the submission's trace, or one made of the saga's id, with a span
-    /// of the message's own.
+    /// The context of a message: the submission's trace and whether it is sampled, or a trace made
+    /// of the saga's id, with a span of the message's own.
     pub fn of(saga: &Saga, message: MessageId) -> Self {
-        let given = saga.birth.traceparent.as_deref().and_then(trace_id);
+        let given = saga.birth.traceparent.as_deref().and_then(parts);
         let own;
-        let trace_id = match given {
-            Some(trace_id) => trace_id,
+        let (trace_id, sampled) = match given {
+            Some((trace_id, flags)) => (trace_id, flags & SAMPLED),
             None => {
                 own = saga.id.0.as_simple().to_string();
-                &own
+                (own.as_str(), SAMPLED)
             }
         };
-        // A span id must not be zero.
-        let span = saga.id.seed().wrapping_add(message.sequence) | 1;
-        Self { traceparent: format!("00-{trace_id}-{span:016x}-01") }
+        // Odd, because a span id must not be zero; in steps of two, so that each message has its own.
+        let span = (saga.id.seed() | 1).wrapping_add(message.sequence.wrapping_mul(2));
+        Self { traceparent: format!("00-{trace_id}-{span:016x}-{sampled:02x}") }
     }
 
-    pub fn id(&self) -> &str {
-        trace_id(&self.traceparent).unwrap_or_default()
+    pub fn id(&self) -> Option<&str> {
+        trace_id(&self.traceparent)
     }
 }
 
-/// The trace id within a `traceparent` of version 00.
+/// The flag of a trace that is recorded.
+const SAMPLED: u8 = 1;
+
+/// The trace id within a `traceparent`; none where it is not one.
 pub fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut parts = traceparent.split('-');
-    let (version, trace_id) = (parts.next()?, parts.next()?);
-    (version.len() == 2 && trace_id.len() == 32).then_some(trace_id)
+    parts(traceparent).map(|(trace_id, _)| trace_id)
+}
+
+/// The trace id and the flags of a `traceparent` of version 00.
+fn parts(traceparent: &str) -> Option<(&str, u8)> {
+    let rest = traceparent.strip_prefix("00-")?;
+    let (trace_id, rest) = rest.split_once('-')?;
+    let (span, flags) = rest.split_once('-')?;
+    let is_id = |id: &str, length| {
+        id.len() == length
+            && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            && id.bytes().any(|b| b != b'0')
+    };
+    let flags = u8::from_str_radix(flags, 16).ok().filter(|_| flags.len() == 2)?;
+    (is_id(trace_id, 32) && is_id(span, 16)).then_some((trace_id, flags))
 }

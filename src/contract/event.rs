@@ -33,7 +33,7 @@ pub fn write(
         subject: &fact.subject,
         time: &time,
         datacontenttype: "application/json",
-        traceparent: &trace.traceparent,
+        traceparent: Some(&trace.traceparent),
         pattern: fact.name,
         data: Payload {
             command_type: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, IF_MATCH};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use super::idempotency::Key;
@@ -16,6 +16,9 @@ use crate::saga::id::{SagaId, Sequence};
 /// The owner answers within milliseconds unless its store hangs; people wait this long without
 /// wondering.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(2);
+
+/// The first pause between two looks for an outcome; another node takes a few milliseconds.
+const FIRST_LOOK_AFTER: Duration = Duration::from_millis(10);
 
 /// As much as explains a decision; it goes into the audit log and into events.
 pub const MAX_REASON: usize = 500;
@@ -59,11 +62,11 @@ pub async fn ask(api: &Api, wish: Wish) -> Result<Asked, Problem> {
         if_version: wish.if_version,
         at: api.now(),
     };
-    let input = match api.at_door(move |door| door.admit(&input)).await? {
-        Admitted::Repeated(input, Some(outcome)) => {
+    let (input, shard) = match api.at_door(move |door| door.admit(&input)).await? {
+        Admitted::Repeated(input, _, Some(outcome)) => {
             return Ok(Asked { input, outcome: Some(outcome) });
         }
-        Admitted::Stored(input) | Admitted::Repeated(input, None) => input,
+        Admitted::Stored(input, shard) | Admitted::Repeated(input, shard, None) => (input, shard),
         Admitted::KeyTaken => {
             return Err(Problem::new(
                 Kind::KeyReused,
@@ -73,14 +76,32 @@ pub async fn ask(api: &Api, wish: Wish) -> Result<Asked, Problem> {
         Admitted::NoSuchSaga => return Err(Problem::not_found(format!("saga {saga}"))),
     };
     // An owner that does not answer finds the input later, by itself.
-    let _ = timeout(OUTCOME_WITHIN, api.services.orchestrator.knock(saga)).await;
-    // The wish is stored: a read that fails from here on must not look as if it were not.
-    let outcome = api.at_door(move |door| door.outcome(input)).await.unwrap_or_else(|problem| {
-        let (detail, cause) = (problem.detail(), problem.cause());
-        tracing::warn!(%saga, detail, cause, "the outcome of an input could not be read");
-        None
-    });
+    let patience = Instant::now() + OUTCOME_WITHIN;
+    let _ = timeout_at(patience, api.services.orchestrator.knock(shard, saga)).await;
+    let outcome = outcome(api, input, patience).await;
     Ok(Asked { input, outcome })
+}
+
+/// Reads the outcome until it is there or `patience` is over: at once where the owner is this node,
+/// in growing intervals where it is another.
+///
+/// The wish is stored: a read that fails must not look as if it were not.
+async fn outcome(api: &Api, input: InputId, patience: Instant) -> Option<InputOutcome> {
+    let mut pause = FIRST_LOOK_AFTER;
+    loop {
+        match api.at_door(move |door| door.outcome(input)).await {
+            Ok(None) if Instant::now() + pause < patience => {
+                sleep(pause).await;
+                pause *= 2;
+            }
+            Ok(outcome) => return outcome,
+            Err(problem) => {
+                let (detail, cause) = (problem.detail(), problem.cause());
+                tracing::warn!(%input, detail, cause, "the outcome of an input could not be read");
+                return None;
+            }
+        }
+    }
 }
 
 /// The problem that an outcome comes to, if it was not granted.

@@ -40,6 +40,8 @@ pub async fn readyz(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
         let pinged = api.blocking.run(move || store.ping()).await;
         checks.push(Check { name: "notification", trouble: trouble(pinged) });
     }
+    let trouble = api.services.bus.health().err().map(|error| error.to_string());
+    checks.push(Check { name: "bus", trouble });
     let troubles = api.services.orchestrator.troubles();
     let trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
     checks.push(Check { name: "orchestrator", trouble });

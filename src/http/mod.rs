@@ -9,7 +9,7 @@
 //! | `edge`, `guard` | what every request passes; which hosts and origins are let in |
 //! | `problem`, `problem_kind` | errors, RFC 9457 |
 //! | `body`, `params`, `page`, `prefer`, `idempotency`, `trace` | reading requests |
-//! | `submit`, `orders`, `cancel`, `sagas`, `inventory`, `stats`, `health` | the resources |
+//! | `submit`, `orders`, `cancel`, `sagas`, `inventory`, `stats`, `nodes`, `health` | the resources |
 //! | `ask` | asking something of a saga |
 //! | `…_view`, `names`, `time` | what things look like outside |
 //! | `services`, `blocking` | what the handlers work with |
@@ -28,6 +28,7 @@ mod health;
 mod idempotency;
 mod inventory;
 mod names;
+mod nodes;
 mod order_view;
 mod orders;
 mod page;
@@ -72,6 +73,7 @@ pub fn configure(config: &mut ServiceConfig, api: Data<Api>) {
             .service(read("/v1/sagas/{id}/history", sagas::history))
             .service(web::resource("/v1/sagas/{id}/retry").post(sagas::retry))
             .service(read("/v1/stats", stats::get))
+            .service(read("/v1/nodes", nodes::list))
             .service(read("/v1/inventory/products", inventory::list))
             .service(read("/v1/inventory/products/{productId}", inventory::get).put(inventory::put))
             .service(read("/livez", health::livez))

@@ -7,8 +7,10 @@ use super::blocking::Blocking;
 use super::guard::Guard;
 use super::idempotency::InFlight;
 use super::problem::Problem;
+use crate::ports::bus::Bus;
 use crate::ports::door::Door;
 use crate::ports::inventory::InventoryStore;
+use crate::ports::leases::Leases;
 use crate::ports::notification::NotificationStore;
 use crate::ports::orchestrator::Orchestrator;
 use crate::ports::queries::Queries;
@@ -24,6 +26,10 @@ pub struct Services {
     pub queries: Arc<dyn Queries>,
     /// Takes what people want of a saga.
     pub door: Arc<dyn Door>,
+    /// Tells which nodes there are.
+    pub leases: Arc<dyn Leases>,
+    /// Carries the messages.
+    pub bus: Arc<dyn Bus>,
     /// The stock, where the inventory worker runs in this process.
     pub inventory: Option<Arc<dyn InventoryStore>>,
     /// The mails, where the notification worker runs in this process.

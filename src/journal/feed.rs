@@ -38,13 +38,28 @@ impl Feed {
         Self { track: Track::resume(mark, last_seq), mode, unsettled: 0 }
     }
 
-    /// A row was committed. Tells whether its message, if it has one, is to be published now.
+    /// A row was committed. Tells whether its message, if it has one, is to be published now; it is
+    /// not where the history was read meanwhile and told of the row already.
+    ///
+    /// Rows between the newest known one and this were committed without anybody being told, by a
+    /// transaction whose outcome was lost. They are read from the history.
     pub fn committed(&mut self, seq: Seq) -> bool {
+        let newest = self.track.last_seq();
+        if seq <= newest {
+            return false;
+        }
         self.track.committed(seq);
-        if self.mode == Mode::Live && self.unsettled >= WINDOW {
-            self.mode = Mode::Behind { cursor: seq - 1 };
+        if self.mode == Mode::Live && (seq > newest + 1 || self.unsettled >= WINDOW) {
+            self.mode = Mode::Behind { cursor: newest };
         }
         self.mode == Mode::Live
+    }
+
+    /// More may have been committed than was told: the history is to be read for it.
+    pub fn doubt(&mut self) {
+        if self.mode == Mode::Live {
+            self.mode = Mode::Behind { cursor: self.track.last_seq() };
+        }
     }
 
     /// The row's message was handed to the bus.
@@ -119,6 +134,30 @@ mod tests {
         feed.read(5, 9);
         assert_eq!(feed.wants_page_after(), None);
         assert!(feed.committed(10));
+    }
+
+    #[test]
+    fn rows_that_nobody_told_of_are_read_from_the_history() {
+        let mut feed = Feed::resume(5, 5);
+        assert!(!feed.committed(8), "what is before it comes first");
+        assert_eq!(feed.wants_page_after(), Some(5));
+        assert!(feed.wants(6) && feed.wants(7) && feed.wants(8));
+    }
+
+    #[test]
+    fn a_doubt_is_settled_by_a_look_at_the_history_and_nothing_is_published_twice() {
+        let mut feed = Feed::resume(5, 5);
+        feed.doubt();
+        assert_eq!(feed.wants_page_after(), Some(5));
+        assert!(!feed.committed(6));
+        assert!(feed.wants(6));
+        feed.published(6);
+        feed.read(5, 6);
+        assert!(!feed.committed(6), "the news of it came late");
+        assert!(feed.committed(7));
+        feed.doubt();
+        feed.read(7, 7);
+        assert_eq!(feed.wants_page_after(), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 pub mod definition;
 pub mod money;
+pub mod notification;
 pub mod order;
 pub mod outcome;
 pub mod script;

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::definition::{CONFIRM, RESERVE, SEND_CANCELLATION, SEND_CONFIRMATION};
 use super::money::{Amount, Currency};
+use super::notification::Notified;
 use super::order::{Item, Order, OrderId};
 use crate::saga::cause::Cause;
 use crate::saga::effect::{Announcement, Command, Script, ScriptError};
@@ -112,7 +113,7 @@ struct OrderFact<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    notification: Option<&'a Json>,
+    notification: Option<Notified>,
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<&'a StepName>,
     #[serde(flatten)]
@@ -167,7 +168,7 @@ impl Script for OrderScript {
             | Event::StepGivenUp { doubt: Doubt::RefusedLate(reason), .. }
             | Event::RolledBack { reason } => fact.reason = Some(reason),
             Event::StepSucceeded { result, .. } if name == "notification.sent" => {
-                fact.notification = Some(result)
+                fact.notification = Some(Notified::of(result))
             }
             Event::AttentionRaised { step, cause } => {
                 fact.step = step.as_ref();

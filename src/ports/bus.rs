@@ -209,7 +209,8 @@ pub struct QueueDepth {
     pub queue: QueueName,
     /// Messages that wait for a consumer.
     pub ready: u64,
-    /// Messages at a consumer, not settled.
+    /// Messages at a consumer, not settled. Where other processes consume the queue, too, a broker
+    /// need not tell what they hold; then it is this process's consumers only.
     pub unsettled: u64,
 }
 
@@ -229,6 +230,14 @@ pub trait Bus: Send + Sync {
         prefetch: usize,
     ) -> BoxFuture<'_, Result<Deliveries, BusError>>;
 
-    /// How each queue is doing.
+    /// How each queue that was declared here is doing.
     fn depths(&self) -> BoxFuture<'_, Result<Vec<QueueDepth>, BusError>>;
+
+    /// Whether messages can be published and consumed just now. Never waits.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn health(&self) -> Result<(), BusError> {
+        Ok(())
+    }
 }

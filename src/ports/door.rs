@@ -1,5 +1,7 @@
 //! The one door: whatever wants something of a saga from outside is a row here first.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -106,11 +108,11 @@ pub struct PendingInput {
 /// What came of knocking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// It is stored and waits for the owner.
-    Stored(InputId),
+    /// It is stored and waits for the owner of the saga's shard.
+    Stored(InputId, Shard),
     /// The same client key was used before for the same request; this is that input.
-    Repeated(InputId, Option<InputOutcome>),
-    /// The same client key was used before for another request.
+    Repeated(InputId, Shard, Option<InputOutcome>),
+    /// The same client key was used before for another request, or with another version.
     KeyTaken,
     /// There is no such saga.
     NoSuchSaga,
@@ -119,7 +121,7 @@ pub enum Admitted {
 /// A message that could not be processed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// An id of its own: a message may die more than once.
+    /// An id of its own: a message may die once in each of several queues.
     pub id: Uuid,
     /// The message's id.
     pub message_id: String,
@@ -151,7 +153,8 @@ pub trait Door: Send + Sync {
     /// The outcome of an input; none while it waits, or where there is no such input.
     fn outcome(&self, id: InputId) -> Result<Option<InputOutcome>, StoreError>;
 
-    /// Stores dead letters together with their notices. A letter whose (message id, queue) is
-    /// stored already is left as it is. A notice for an unknown saga is left out.
-    fn bury(&self, letters: &[DeadLetter]) -> Result<(), StoreError>;
+    /// Stores dead letters together with their notices, and tells in which shards notices wait now. A
+    /// letter whose (message id, queue) is stored already is left as it is. A notice for an unknown
+    /// saga is left out.
+    fn bury(&self, letters: &[DeadLetter]) -> Result<BTreeSet<Shard>, StoreError>;
 }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod door;
 pub mod error;
 pub mod inventory;
+pub mod leases;
 pub mod ledger;
 pub mod mail;
 pub mod notification;

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use crate::orders::Order;
 use crate::orders::outcome::Outcome;
-use crate::ports::ledger::{Claim, StoredAnswer};
+use crate::ports::ledger::{Claim, Shard, StoredAnswer};
 use crate::saga::id::SagaId;
 
 /// An order that was checked and is to be accepted.
@@ -77,14 +77,38 @@ pub struct Activity {
     pub ignored: Vec<(&'static str, u64)>,
 }
 
+impl Activity {
+    /// What two parts are busy with together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.awake += other.awake;
+        self.waiting += other.waiting;
+        self.commits += other.commits;
+        self.transitions += other.transitions;
+        add(&mut self.outstanding, other.outstanding);
+        add(&mut self.ignored, other.ignored);
+        self
+    }
+}
+
+fn add<K: PartialEq>(sums: &mut Vec<(K, u64)>, counts: Vec<(K, u64)>) {
+    for (key, count) in counts {
+        match sums.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, sum)) => *sum += count,
+            None => sums.push((key, count)),
+        }
+    }
+}
+
 /// Runs sagas.
 pub trait Orchestrator: Send + Sync {
     /// Accepts an order. Resolves once it is durable.
     fn submit(&self, order: NewOrder) -> BoxFuture<'static, Result<Submitted, SubmitError>>;
 
-    /// Has the owner of `saga` look at its inputs. Resolves once it did, or could not; the caller
-    /// bounds how long it waits, and then reads the outcome from the store.
-    fn knock(&self, saga: SagaId) -> BoxFuture<'static, ()>;
+    /// Has the owner of `saga`, which is in `shard`, look at its inputs. Resolves once it did, or
+    /// could not, or was told on another node; the caller bounds how long it waits, and reads the
+    /// outcome from the store.
+    fn knock(&self, shard: Shard, saga: SagaId) -> BoxFuture<'static, ()>;
 
     /// What it is busy with.
     fn activity(&self) -> BoxFuture<'static, Activity>;

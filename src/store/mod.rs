@@ -6,13 +6,17 @@
 //!
 //! | | embedded | production |
 //! |---|---|---|
-//! | adapter | [`sqlite`] | PostgreSQL |
+//! | adapter | [`sqlite`] | [`postgres`] |
 //! | a database is | a file | a schema or a database |
 //! | one writer at a time through | the file's write lock | row locks |
 //!
 //! Each adapter speaks its database's own idiom; one conformance suite
 //! (`tests/adapters/store_conformance`) holds them to the ports' words.
 
+mod counters;
+mod encode;
+mod failure;
+pub mod postgres;
 mod prefix;
 pub mod sqlite;
 
@@ -20,6 +24,7 @@ use std::sync::Arc;
 
 use crate::ports::door::Door;
 use crate::ports::inventory::InventoryStore;
+use crate::ports::leases::Leases;
 use crate::ports::ledger::{Ledger, Shard};
 use crate::ports::notification::NotificationStore;
 use crate::ports::queries::Queries;
@@ -29,6 +34,8 @@ use crate::ports::queries::Queries;
 pub struct Stores {
     /// The orchestrator's, for the owner of its shards.
     pub ledger: Arc<dyn Ledger>,
+    /// The orchestrator's, for nodes that share its shards.
+    pub leases: Arc<dyn Leases>,
     /// The orchestrator's, for whoever wants something of a saga.
     pub door: Arc<dyn Door>,
     /// The orchestrator's, for readers.
@@ -37,6 +44,31 @@ pub struct Stores {
     pub inventory: Arc<dyn InventoryStore>,
     /// The notification worker's.
     pub notification: Arc<dyn NotificationStore>,
+}
+
+impl Stores {
+    /// All stores of an installation, from wherever each is.
+    pub fn of(
+        orchestrator: OrchestratorStore,
+        inventory: Arc<dyn InventoryStore>,
+        notification: Arc<dyn NotificationStore>,
+    ) -> Self {
+        let OrchestratorStore { ledger, leases, door, queries } = orchestrator;
+        Self { ledger, leases, door, queries, inventory, notification }
+    }
+}
+
+/// The orchestrator's store, open and migrated.
+#[derive(Clone)]
+pub struct OrchestratorStore {
+    /// For the owner of its shards.
+    pub ledger: Arc<dyn Ledger>,
+    /// For nodes that share its shards.
+    pub leases: Arc<dyn Leases>,
+    /// For whoever wants something of a saga.
+    pub door: Arc<dyn Door>,
+    /// For readers.
+    pub queries: Arc<dyn Queries>,
 }
 
 /// Why a store could not be opened. Nothing in it was changed, except for migrations that were
@@ -49,6 +81,37 @@ pub enum OpenError {
         /// The directory.
         path: String,
         /// What the system said.
+        cause: String,
+    },
+    /// The store's URL makes no sense.
+    #[error("the URL of the {store} store can't be used: {cause}")]
+    Url {
+        /// Which store.
+        store: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Nobody answers there, or not to us.
+    #[error(
+        "the {store} store at {place} can't be reached: {cause}; check that PostgreSQL runs there \
+         and that the URL's user, password and database are right"
+    )]
+    Unreachable {
+        /// Which store.
+        store: &'static str,
+        /// Where, without secrets.
+        place: String,
+        /// What was heard.
+        cause: String,
+    },
+    /// The database is not one that a store can live in.
+    #[error("the {store} store can't live at {place}: {cause}")]
+    Unfit {
+        /// Which store.
+        store: &'static str,
+        /// Where, without secrets.
+        place: String,
+        /// What it lacks.
         cause: String,
     },
     /// There is something else in the store's place.

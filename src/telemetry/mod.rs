@@ -29,6 +29,10 @@ pub enum TelemetryError {
     Metrics(String),
 }
 
+/// The AMQP library logs messages that reached no queue with all they hold. Whoever published them
+/// is told, too.
+const NO_PAYLOADS: &str = "lapin::returned_messages=off";
+
 /// Starts the log of this process, on standard error.
 ///
 /// Text has colours only on a terminal, and not where `NO_COLOR` is set. In JSON each line is one
@@ -38,7 +42,7 @@ pub enum TelemetryError {
 /// # Errors
 /// When the filter is wrong, or the process has a log already.
 pub fn log(log: &Log) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(&log.filter)?;
+    let filter = EnvFilter::try_new(&log.filter)?.add_directive(NO_PAYLOADS.parse()?);
     let layer = match log.format {
         LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(wants_colour()).boxed(),
         LogFormat::Json => fmt::layer()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use skald::contract::message::{Exchange, Message, Outgoing};
+use skald::ports::orchestrator::SubmitError;
 use skald::saga::event::{Event, Setback};
 use skald::saga::state::SagaStatus;
 
@@ -34,6 +35,22 @@ async fn an_event_that_a_full_queue_refused_comes_later_and_holds_up_no_command(
         rig.stores.queries.lags().unwrap().iter().all(|lag| (lag.commands, lag.events) == (0, 0))
     };
     rig.until("the marks at the end of the history", drained).await;
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn what_was_committed_while_the_answer_was_lost_goes_out_as_soon_as_the_store_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::start(folder.path()).await;
+    let mut inventory = rig.commands("inventory").await;
+    rig.gate.lose_answers(true);
+    let lost = rig.submit_order(rig.order(), None).await;
+    assert!(matches!(lost, Err(SubmitError::Unknown)), "{lost:?}");
+    rig.gate.lose_answers(false);
+    let reserve = inventory.next_of("inventory.reserve").await;
+    inventory.succeed(reserve).await;
+    let saga = rig.submit().await;
+    rig.until_status(saga, SagaStatus::Running).await;
     rig.stop().await;
 }
 

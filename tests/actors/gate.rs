@@ -11,6 +11,7 @@ use skald::saga::state::Saga;
 struct State {
     held: bool,
     failing: bool,
+    silent: bool,
     arrived: usize,
     failed: usize,
     batches: Vec<usize>,
@@ -42,6 +43,11 @@ impl Gate {
     /// From now on commits find no store, or do again.
     pub fn fail(&self, failing: bool) {
         self.state.lock().unwrap().failing = failing;
+    }
+
+    /// From now on commits are done, but their answers are lost; or they are told again.
+    pub fn lose_answers(&self, silent: bool) {
+        self.state.lock().unwrap().silent = silent;
     }
 
     /// How many commits with entries have reached the gate.
@@ -82,8 +88,14 @@ impl Ledger for Gate {
         if !batch.entries.is_empty() {
             state.batches.push(batch.entries.len());
         }
+        let silent = state.silent;
         drop(state);
-        self.inner.commit(batch)
+        let outcomes = self.inner.commit(batch)?;
+        if silent {
+            let cause = "the answer was lost".to_owned();
+            return Err(StoreError::Unavailable { store: "orchestrator", cause });
+        }
+        Ok(outcomes)
     }
 
     fn load(&self, ids: &[SagaId]) -> Result<Vec<Saga>, StoreError> {

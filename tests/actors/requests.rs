@@ -11,8 +11,8 @@ async fn ask(rig: &Rig, saga: SagaId, request: Request, if_version: Option<u64>)
     let id = uuid::Uuid::now_v7();
     let at = skald::ports::Clock::now(rig.clock.as_ref());
     let input = NewInput { id, saga, client_key: id.to_string(), request, if_version, at };
-    assert_eq!(rig.stores.door.admit(&input).unwrap(), Admitted::Stored(id));
-    rig.orchestrator.knock(saga).await;
+    assert_eq!(rig.stores.door.admit(&input).unwrap(), Admitted::Stored(id, 0));
+    rig.orchestrator.knock(0, saga).await;
     rig.stores.door.outcome(id).unwrap().expect("the outcome is written when the owner has looked")
 }
 

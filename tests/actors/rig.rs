@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use skald::actors::{ShardRunner, Surroundings};
+use skald::actors::{Membership, NodeRunner, Surroundings};
 use skald::bus::in_process::InProcessBus;
 use skald::bus::topology;
 use skald::contract::message::{Exchange, Message, Outgoing};
@@ -17,6 +17,7 @@ use skald::orders::{Item, Order, OrderId, OrderStatus};
 use skald::ports::Clock;
 use skald::ports::bus::{Bus, Deliveries, Delivery, Receipt};
 use skald::ports::clock::SystemClock;
+use skald::ports::leases::Node;
 use skald::ports::ledger::Claim;
 use skald::ports::orchestrator::{Activity, NewOrder, Orchestrator, SubmitError, Submitted, Watch};
 use skald::saga::catalogue::Catalogue;
@@ -57,7 +58,7 @@ pub struct Rig {
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<MovedClock>,
     pub orchestrator: Arc<dyn Orchestrator>,
-    runner: ShardRunner,
+    runner: NodeRunner,
 }
 
 impl Rig {
@@ -85,8 +86,8 @@ impl Rig {
             bus.declare(&listening(name, *max_length)).await.unwrap();
         }
         let clock = Arc::new(MovedClock::default());
-        let runner = ShardRunner::start(
-            0,
+        let runner = NodeRunner::start(
+            membership(&stores),
             Surroundings {
                 ledger: gate.clone(),
                 door: Arc::clone(&stores.door),
@@ -205,6 +206,17 @@ impl Rig {
     }
 }
 
+/// A node of its own.
+pub fn membership(stores: &Stores) -> Membership {
+    let identity = Node {
+        id: Uuid::now_v7(),
+        name: "rig".to_owned(),
+        url: String::new(),
+        started_at: SystemClock.now(),
+    };
+    Membership { leases: Arc::clone(&stores.leases), identity, lease: Duration::from_secs(10) }
+}
+
 fn listening(name: &str, max_length: usize) -> skald::ports::bus::QueueSpec {
     skald::ports::bus::QueueSpec {
         name: name.into(),
@@ -222,6 +234,10 @@ pub struct Inbox {
 }
 
 impl Inbox {
+    pub fn new(deliveries: Deliveries, bus: Arc<dyn Bus>) -> Self {
+        Self { deliveries, bus }
+    }
+
     pub async fn next(&mut self) -> Delivery {
         tokio::time::timeout(PATIENCE, self.deliveries.recv())
             .await

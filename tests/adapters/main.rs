@@ -11,6 +11,11 @@
 
 mod bus_conformance;
 mod in_process_bus;
+mod postgres_server;
+#[path = "../support/rabbitmq.rs"]
+mod rabbitmq;
+mod rabbitmq_bus;
 mod store_conformance;
+mod store_postgres;
 mod store_sqlite;
 mod worker_runtime;

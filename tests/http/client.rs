@@ -10,6 +10,7 @@ use actix_web::rt;
 use actix_web::web::{Bytes, Data};
 use awc::Client;
 use serde_json::Value;
+use skald::bus::in_process::InProcessBus;
 use skald::http::{Api, Options, Services, Settings, serve};
 use skald::ports::orchestrator::NewOrder;
 
@@ -45,6 +46,8 @@ impl Site {
             orchestrator: port.clone(),
             queries: port.clone(),
             door: port.clone(),
+            leases: port.clone(),
+            bus: Arc::new(InProcessBus::default()),
             inventory: Some(port.clone()),
             notification: Some(port.clone()),
             clock: port,

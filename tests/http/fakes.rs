@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -14,7 +15,8 @@ use skald::ports::door::{
 };
 use skald::ports::error::StoreError;
 use skald::ports::inventory::{InventoryChange, InventoryStore, InventoryView, Product, StockSet};
-use skald::ports::ledger::{Shard, StoredAnswer};
+use skald::ports::leases::{Census, Leases, Node, NodeId};
+use skald::ports::ledger::{Shard, ShardState, StoredAnswer};
 use skald::ports::notification::{NotificationChange, NotificationStore};
 use skald::ports::orchestrator::{Activity, NewOrder, Orchestrator, SubmitError, Submitted};
 use skald::ports::queries::{Counts, OrderFilter, Queries, SagaFilter, SagaSummary, ShardLag};
@@ -22,6 +24,7 @@ use skald::ports::work::{RecordKey, WorkRecord};
 use skald::saga::event::Recorded;
 use skald::saga::id::{SagaId, Sequence, Timestamp};
 use skald::saga::state::{Saga, SagaStatus};
+use uuid::Uuid;
 
 use crate::world::World;
 
@@ -69,7 +72,7 @@ impl Orchestrator for Port {
         .boxed()
     }
 
-    fn knock(&self, saga: SagaId) -> BoxFuture<'static, ()> {
+    fn knock(&self, _: Shard, saga: SagaId) -> BoxFuture<'static, ()> {
         if !self.0.owner_is_away.load(Ordering::Relaxed) {
             self.0.decide_inputs(saga);
         }
@@ -194,12 +197,12 @@ impl Door for Port {
             .find(|(it, _)| it.saga == input.saga && it.client_key == input.client_key);
         Ok(match earlier {
             Some((it, outcome)) if it.request == input.request => {
-                Admitted::Repeated(it.id, outcome.clone())
+                Admitted::Repeated(it.id, 0, outcome.clone())
             }
             Some(_) => Admitted::KeyTaken,
             None => {
                 inner.inputs.push((input.clone(), None));
-                Admitted::Stored(input.id)
+                Admitted::Stored(input.id, 0)
             }
         })
     }
@@ -213,8 +216,38 @@ impl Door for Port {
         Ok(inner.inputs.iter().find(|(it, _)| it.id == id).and_then(|(_, outcome)| outcome.clone()))
     }
 
-    fn bury(&self, _: &[DeadLetter]) -> Result<(), StoreError> {
-        Ok(())
+    fn bury(&self, _: &[DeadLetter]) -> Result<BTreeSet<Shard>, StoreError> {
+        Ok(BTreeSet::new())
+    }
+}
+
+impl Leases for Port {
+    fn renew(&self, _: &Node, _: Duration) -> Result<Census, StoreError> {
+        unreachable!("the API holds no leases")
+    }
+
+    fn claim(&self, _: NodeId, _: &[Shard]) -> Result<Vec<(Shard, ShardState)>, StoreError> {
+        unreachable!("the API holds no leases")
+    }
+
+    fn release(&self, _: NodeId, _: &[Shard]) -> Result<(), StoreError> {
+        unreachable!("the API holds no leases")
+    }
+
+    fn leave(&self, _: NodeId) -> Result<(), StoreError> {
+        unreachable!("the API holds no leases")
+    }
+
+    /// One node, which owns the first of two shards.
+    fn census(&self) -> Result<Census, StoreError> {
+        self.store()?;
+        let node = Node {
+            id: Uuid::from_u128(7),
+            name: "skald-1".to_owned(),
+            url: "http://skald-1:7070".to_owned(),
+            started_at: Timestamp(1_700_000_000_000_000),
+        };
+        Ok(Census { owners: vec![Some(node.id), None], nodes: vec![node] })
     }
 }
 

@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use actix_web::rt;
 use actix_web::web::Data;
+use futures_util::future::BoxFuture;
 use serde_json::json;
+use skald::bus::in_process::InProcessBus;
 use skald::http::{Api, Options, Services, Settings, serve};
+use skald::ports::bus::{Bus, BusError, Deliveries, Outgoing, QueueDepth, QueueSpec, Receipt};
+use skald::saga::id::QueueName;
 use tokio::time::timeout;
 
 use crate::client::{ORDER, Site};
@@ -23,11 +27,25 @@ async fn a_server_that_is_well_says_ok() {
         assert_eq!((reply.status.as_u16(), reply.text()), (200, "ok"), "{path}");
     }
     let verbose = site.get("/readyz?verbose").await;
-    let expected = "[+]store ok\n[+]inventory ok\n[+]notification ok\n[+]orchestrator ok\n\
-                    readyz check passed\n";
+    let expected = "[+]store ok\n[+]inventory ok\n[+]notification ok\n[+]bus ok\n\
+                    [+]orchestrator ok\nreadyz check passed\n";
     assert_eq!(verbose.text(), expected);
     assert_eq!(verbose.header("content-type"), Some("text/plain; charset=utf-8"));
     assert_eq!(site.get("/livez?verbose=1").await.text(), "[+]ping ok\nlivez check passed\n");
+}
+
+#[actix_web::test]
+async fn nodes_are_listed_with_their_shards_and_what_nobody_owns() {
+    let reply = Site::new().get("/v1/nodes").await;
+    assert_eq!(reply.status, 200);
+    let node = json!({
+        "nodeId": "00000000-0000-0000-0000-000000000007",
+        "name": "skald-1",
+        "url": "http://skald-1:7070",
+        "startedAt": "2023-11-14T22:13:20.000000Z",
+        "shards": [0],
+    });
+    assert_eq!(reply.json(), json!({"nodes": [node], "unowned": [1]}));
 }
 
 #[actix_web::test]
@@ -41,6 +59,40 @@ async fn a_server_whose_store_is_away_lives_but_is_not_ready() {
     assert!(reply.text().contains("\n[-]orchestrator failed: the journal is full\n"));
     assert!(reply.text().ends_with("readyz check failed\n"));
     assert_eq!(site.get("/livez").await.status, 200);
+}
+
+/// A bus whose broker is gone.
+struct Gone;
+
+impl Bus for Gone {
+    fn declare(&self, _: &QueueSpec) -> BoxFuture<'_, Result<(), BusError>> {
+        unimplemented!("nobody declares")
+    }
+
+    fn publish(&self, _: Outgoing, _: Receipt) {
+        unimplemented!("nobody publishes")
+    }
+
+    fn consume(&self, _: &QueueName, _: usize) -> BoxFuture<'_, Result<Deliveries, BusError>> {
+        unimplemented!("nobody consumes")
+    }
+
+    fn depths(&self) -> BoxFuture<'_, Result<Vec<QueueDepth>, BusError>> {
+        unimplemented!("nobody asks")
+    }
+
+    fn health(&self) -> Result<(), BusError> {
+        Err(BusError::Unavailable("connection refused".to_owned()))
+    }
+}
+
+#[actix_web::test]
+async fn a_server_whose_broker_is_away_is_not_ready() {
+    let site = Site::with(|services| Services { bus: Arc::new(Gone), ..services });
+    let reply = site.get("/readyz").await;
+    assert_eq!(reply.status, 503);
+    let told = "\n[-]bus failed: the message bus is not available: connection refused\n";
+    assert!(reply.text().contains(told), "{}", reply.text());
 }
 
 #[actix_web::test]
@@ -85,6 +137,8 @@ async fn a_graceful_stop_lets_requests_finish() {
         orchestrator: port.clone(),
         queries: port.clone(),
         door: port.clone(),
+        leases: port.clone(),
+        bus: Arc::new(InProcessBus::default()),
         inventory: None,
         notification: None,
         clock: port,

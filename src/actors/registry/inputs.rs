@@ -148,7 +148,7 @@ impl Handler<Bury> for Registry {
         let (door, blocking) = (Arc::clone(&self.door), self.blocking.clone());
         let bury = async move { blocking.run(move || door.bury(&[letter])).await };
         ctx.spawn(bury.into_actor(self).map(move |buried, _, ctx| match buried {
-            Ok(Ok(())) => delivery.ack(),
+            Ok(Ok(_)) => delivery.ack(),
             failed => {
                 tracing::error!(?failed, "a dead letter can't be stored; it stays in its queue");
                 ctx.run_later(RETRY_AFTER, move |_, _| drop(delivery));

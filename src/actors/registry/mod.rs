@@ -17,6 +17,7 @@ use crate::actors::blocking::Blocking;
 use crate::actors::house::House;
 use crate::actors::panic::AbortOnPanic;
 use crate::actors::saga::{SagaActor, Tell};
+use crate::actors::shard::Halt;
 use crate::contract::names::MessageId;
 use crate::ports::bus::Delivery;
 use crate::ports::door::{Door, InputId};
@@ -300,7 +301,6 @@ impl Handler<Tick> for Registry {
             self.tell(saga, Tell::Due, ctx);
         }
         self.put_to_sleep(now);
-        self.house.show();
     }
 }
 
@@ -313,5 +313,13 @@ impl Handler<Gone> for Registry {
             self.slots.remove(&saga);
             self.house.timers.borrow_mut().set(saga, None);
         }
+    }
+}
+
+impl Handler<Halt> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Halt, ctx: &mut Self::Context) {
+        ctx.stop();
     }
 }

@@ -156,6 +156,7 @@ fn what_others_put_into_the_environment_is_no_setting() {
         ("SKALD_CONFIG", "elsewhere.toml"),
         ("SKALD_PORT_7070_TCP_ADDR", "10.0.0.1"),
         ("SKALD_SERVICE_HOST", "10.0.0.1"),
+        ("SKALD_TEST_POSTGRES", "postgres://10.0.0.1/"),
         ("PATH", "/bin"),
     ];
     assert!(resolve(Sources::default(), &variables, "").is_ok());

@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use diesel::r2d2::{self, ConnectionManager, CustomizeConnection};
 use diesel::sql_types::Text;
 
-use super::failure::Failure;
+use super::failure::{Failure, classify};
 use super::migrate::{self, Kind};
 use crate::ports::StoreError;
 use crate::store::OpenError;
@@ -86,7 +86,7 @@ impl Database {
         let mut connection = self.checked_out(&self.writer)?;
         connection
             .immediate_transaction(work)
-            .map_err(|failure| failure.into_store_error(self.store))
+            .map_err(|failure| failure.into_store_error(self.store, classify))
     }
 
     /// Runs `work` on one snapshot of what is committed.
@@ -95,7 +95,9 @@ impl Database {
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         let mut connection = self.checked_out(&self.readers)?;
-        (*connection).transaction(work).map_err(|failure| failure.into_store_error(self.store))
+        (*connection)
+            .transaction(work)
+            .map_err(|failure| failure.into_store_error(self.store, classify))
     }
 
     fn checked_out(

@@ -1,5 +1,7 @@
 //! What is wanted of sagas from outside, and messages that could not be processed.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 
 use super::Orchestrator;
@@ -42,18 +44,21 @@ impl Door for Orchestrator {
         })
     }
 
-    fn bury(&self, letters: &[DeadLetter]) -> Result<(), StoreError> {
+    fn bury(&self, letters: &[DeadLetter]) -> Result<BTreeSet<Shard>, StoreError> {
         self.database.write(|connection| {
+            let mut concerned = BTreeSet::new();
             for letter in letters {
                 let is_new = diesel::insert_or_ignore_into(dead_letters::table)
                     .values(NewLetter::from(letter))
                     .execute(connection)?
                     > 0;
-                if let (true, Some(notice)) = (is_new, &letter.notice) {
-                    admit(connection, notice)?;
+                if let (true, Some(notice)) = (is_new, &letter.notice)
+                    && let Admitted::Stored(_, shard) = admit(connection, notice)?
+                {
+                    concerned.insert(shard);
                 }
             }
-            Ok(())
+            Ok(concerned)
         })
     }
 }
@@ -66,7 +71,9 @@ fn admit(connection: &mut SqliteConnection, input: &NewInput) -> Result<Admitted
         .first(connection)
         .optional()?;
     let Some(shard) = shard else { return Ok(Admitted::NoSuchSaga) };
-    if let Some(earlier) = earlier(connection, input)? {
+    let owner = Shard::try_from(shard)
+        .map_err(|_| corrupt(format!("saga {}", input.saga), "its shard is no shard"))?;
+    if let Some(earlier) = earlier(connection, input, owner)? {
         return Ok(earlier);
     }
     diesel::insert_into(saga_inputs::table)
@@ -92,13 +99,14 @@ fn admit(connection: &mut SqliteConnection, input: &NewInput) -> Result<Admitted
             ))
             .execute(connection)?;
     }
-    Ok(Admitted::Stored(input.id))
+    Ok(Admitted::Stored(input.id, owner))
 }
 
 /// What came of the input that the client's key was used for before, if it was.
 fn earlier(
     connection: &mut SqliteConnection,
     input: &NewInput,
+    shard: Shard,
 ) -> Result<Option<Admitted>, Failure> {
     let found: Option<(PendingRow, Option<String>)> = saga_inputs::table
         .filter(saga_inputs::saga.eq(Id(input.saga.0)))
@@ -110,7 +118,7 @@ fn earlier(
     let before = row.read()?;
     let same = before.request == input.request && before.if_version == input.if_version;
     Ok(Some(match same {
-        true => Admitted::Repeated(before.id, outcome(before.id, stored)?),
+        true => Admitted::Repeated(before.id, shard, outcome(before.id, stored)?),
         false => Admitted::KeyTaken,
     }))
 }

@@ -1,47 +1,17 @@
-//! What a failed transaction comes to.
+//! What SQLite's errors come to.
 
-use diesel::result::{DatabaseErrorKind, Error};
+use diesel::result::Error;
 
 use crate::ports::StoreError;
-use crate::ports::ledger::Shard;
-
-/// Why a transaction did not happen; becomes a [`StoreError`] once the store's name is known.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The database said no.
-    Database(Error),
-    /// Another epoch owns the shard.
-    Deposed { shard: Shard, mine: i64, found: i64 },
-    /// What was to be written makes no sense.
-    Refused(String),
-    /// What was read makes no sense.
-    Corrupt { place: String, cause: String },
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl Failure {
-    /// The error for the caller of the port.
-    pub fn into_store_error(self, store: &'static str) -> StoreError {
-        match self {
-            Self::Database(error) => classify(error, store),
-            Self::Deposed { shard, mine, found } => StoreError::Deposed { shard, mine, found },
-            Self::Refused(cause) => StoreError::Refused { store, cause },
-            Self::Corrupt { place, cause } => StoreError::Corrupt { store, place, cause },
-        }
-    }
-}
+pub(super) use crate::store::failure::Failure;
+use crate::store::failure::is_constraint;
 
 /// Tells what may work later from what never will.
 ///
 /// Diesel keeps SQLite's result code only for the commonest constraints; the rest is told apart by
 /// SQLite's own texts (`sqlite3ErrStr` and the messages of its constraint checks). What is not
 /// known counts as unavailable: it stops the writer without giving up anybody's entry.
-fn classify(error: Error, store: &'static str) -> StoreError {
+pub(super) fn classify(error: Error, store: &'static str) -> StoreError {
     match error {
         Error::RollbackErrorOnCommit { commit_error, .. } => classify(*commit_error, store),
         Error::SerializationError(cause) | Error::QueryBuilderError(cause) => {
@@ -64,16 +34,6 @@ fn classify(error: Error, store: &'static str) -> StoreError {
     }
 }
 
-fn is_constraint(kind: &DatabaseErrorKind) -> bool {
-    matches!(
-        kind,
-        DatabaseErrorKind::UniqueViolation
-            | DatabaseErrorKind::CheckViolation
-            | DatabaseErrorKind::NotNullViolation
-            | DatabaseErrorKind::ForeignKeyViolation
-    )
-}
-
 /// A row that can't be written: a constraint, a value of the wrong type, a value above SQLite's limit.
 const REFUSALS: [&str; 4] =
     ["constraint failed", "cannot store", "datatype mismatch", "string or blob too big"];
@@ -83,6 +43,8 @@ const DAMAGES: [&str; 2] = ["database disk image is malformed", "file is not a d
 
 #[cfg(test)]
 mod tests {
+    use diesel::result::DatabaseErrorKind;
+
     use super::*;
 
     fn unnamed(message: &str) -> StoreError {

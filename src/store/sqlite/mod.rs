@@ -8,7 +8,7 @@
 //! | `encode` | ids, states and events as columns |
 //! | `update` | updates that are prepared once |
 //! | `failure` | what a failed transaction comes to |
-//! | `ledger/`, `door`, `queries/` | the orchestrator's ports |
+//! | `ledger/`, `leases`, `door`, `queries/` | the orchestrator's ports |
 //! | `inventory`, `notification`, `records` | the workers' ports, and what both remember |
 //!
 //! A statement costs no round trip here, so a batch is a loop of single-row statements whose
@@ -19,6 +19,7 @@ mod door;
 mod encode;
 mod failure;
 mod inventory;
+mod leases;
 mod ledger;
 mod migrate;
 mod notification;
@@ -57,6 +58,7 @@ pub fn open(directory: &Path, shards: Shard) -> Result<Stores, OpenError> {
     let notification = Database::open(directory, &migrate::NOTIFICATION)?;
     Ok(Stores {
         ledger: orchestrator.clone(),
+        leases: orchestrator.clone(),
         door: orchestrator.clone(),
         queries: orchestrator,
         inventory: Arc::new(Inventory { database: inventory }),
@@ -91,6 +93,7 @@ impl Orchestrator {
                     .on_conflict(installation::id)
                     .do_nothing()
                     .execute(connection)?;
+                Self::forget_owners(connection)?;
                 Ok(installation::table.select(installation::shards).first::<i64>(connection)?)
             })
             .map_err(|error| OpenError::Database {

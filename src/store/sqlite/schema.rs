@@ -16,6 +16,17 @@ pub(super) mod orchestrator {
             last_seq -> BigInt,
             commands_mark -> BigInt,
             events_mark -> BigInt,
+            owner -> Nullable<Binary>,
+        }
+    }
+
+    diesel::table! {
+        nodes (id) {
+            id -> Binary,
+            name -> Text,
+            url -> Text,
+            started_at -> BigInt,
+            lease_until -> BigInt,
         }
     }
 

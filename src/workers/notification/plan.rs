@@ -7,10 +7,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde::Serialize;
-
 use super::command::NotificationCommand;
 use crate::contract::reply::{ReplyBody, WorkOutcome};
+use crate::orders::notification::{Notified, Outcome};
 use crate::ports::mail::MailError;
 use crate::ports::notification::{Notification, NotificationChange};
 use crate::ports::work::{RecordKey, WorkRecord};
@@ -35,38 +34,10 @@ pub enum Part {
     Refused,
 }
 
-/// What became of a notification; told in its result and kept with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Outcome {
-    /// The mail was sent.
-    Sent,
-    /// There is nowhere to write to.
-    NoAddress,
-    /// The address is refused for good.
-    Undeliverable,
-}
-
-impl Outcome {
-    /// Its name in results and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sent => "SENT",
-            Self::NoAddress => "NO_ADDRESS",
-            Self::Undeliverable => "UNDELIVERABLE",
-        }
-    }
-
-    /// Neither of them is a failure: the customer was told as far as that is possible.
-    fn result(self) -> WorkOutcome {
-        #[derive(Serialize)]
-        struct Result {
-            outcome: Outcome,
-        }
-        // A struct with a name in it always has a JSON form.
-        let json = Json::of(&Result { outcome: self }).unwrap_or_else(|_| Json::null());
-        WorkOutcome::Success(json)
-    }
+/// The answer that tells `outcome`.
+fn told(outcome: Outcome) -> WorkOutcome {
+    // A struct with a name in it always has a JSON form.
+    WorkOutcome::Success(Json::of(&Notified { outcome }).unwrap_or_else(|_| Json::null()))
 }
 
 /// Claims what is to be sent, answers what needs no mail or was answered before.
@@ -162,7 +133,7 @@ fn settle(
     outcome: Outcome,
     at: Timestamp,
 ) -> ReplyBody {
-    let result = outcome.result();
+    let result = told(outcome);
     answer(&mut record, &command.key, result.clone());
     change.records.insert(RecordKey::from(&command.key), record);
     change.notifications.push(Notification {

@@ -15,6 +15,9 @@ use crate::workers::worker::{Answer, Poison, Worker};
 /// until the queue's delivery limit ends it.
 const SUSPECT: u32 = 2;
 
+/// The longest reason that stays with a dead letter, in characters: a few sentences.
+const MAX_REASON: usize = 500;
+
 /// Takes the next batch: the commands before the first suspect, or a single suspect.
 pub fn next_batch(waiting: &mut VecDeque<Delivery>) -> Vec<Delivery> {
     let suspect = |delivery: &Delivery| delivery.redeliveries >= SUSPECT;
@@ -77,9 +80,11 @@ fn write(command: &Delivery, answer: &Answer, now: Timestamp) -> Result<Option<O
 
 fn bury(delivery: Delivery, poison: &Poison) {
     let message = &delivery.message;
-    tracing::warn!(id = %message.id, kind = %message.kind, %poison, "a command is rejected");
+    // It may repeat what was read; a log line and an operator's page have to hold it.
+    let reason: String = poison.to_string().chars().take(MAX_REASON).collect();
+    tracing::warn!(id = %message.id, kind = %message.kind, reason, "a command is rejected");
     metrics::counter!("skald_worker_poison_total").increment(1);
-    delivery.reject(poison.to_string());
+    delivery.reject(reason);
 }
 
 fn count(answer: &Answer) {

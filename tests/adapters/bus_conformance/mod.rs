@@ -15,6 +15,9 @@ use std::sync::Arc;
 use skald::bus::in_process::InProcessBus;
 use skald::ports::bus::Bus;
 
+use crate::rabbitmq;
+use crate::rabbitmq_bus::connect_here;
+
 /// A broker to be tested.
 pub trait Backend: Send + Sync {
     /// The bus under test.
@@ -33,7 +36,6 @@ pub enum Confirms {
     /// Once every bound consumer acknowledged it.
     WhenAcknowledged,
     /// Once the broker keeps it safe.
-    #[allow(dead_code, reason = "the embedded bus is the only backend so far")]
     WhenKept,
 }
 
@@ -110,3 +112,21 @@ impl Backend for InProcess {
 }
 
 bus_conformance!(in_process, InProcess(Arc::default()));
+
+struct RabbitMq;
+
+impl Backend for RabbitMq {
+    fn bus(&self) -> Arc<dyn Bus> {
+        Arc::new(connect_here(&rabbitmq::shared()))
+    }
+
+    fn confirms(&self) -> Confirms {
+        Confirms::WhenKept
+    }
+
+    fn endurance(&self) -> usize {
+        3_000
+    }
+}
+
+bus_conformance!(rabbitmq_broker, RabbitMq);

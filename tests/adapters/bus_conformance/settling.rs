@@ -54,7 +54,11 @@ pub async fn a_full_queue_rejects_and_loses_nothing(mut stage: Stage) {
     stage.declare(&work).await;
     // More than enough for a broker that notices late that it is full.
     let ids: Vec<String> = (0..60).map(|n| n.to_string()).collect();
-    let tags: Vec<u64> = ids.iter().map(|id| stage.post(&work, id)).collect();
+    let mut tags = Vec::new();
+    for id in &ids {
+        tags.push(stage.post(&work, id));
+        stage.let_it_notice(tags[tags.len() - 1]).await;
+    }
     assert_eq!(stage.settlement(tags[59]).await, Settlement::Rejected);
     let mut deliveries = stage.consume(&work, 5).await;
     let got = stage.drain(&work, &mut deliveries).await;
@@ -79,8 +83,12 @@ pub async fn a_full_queue_does_not_keep_a_message_from_others(mut stage: Stage) 
     stage.declare(&small).await;
     stage.declare(&large).await;
     let ids: Vec<String> = (0..30).map(|n| n.to_string()).collect();
-    let tags: Vec<u64> = ids.iter().map(|id| stage.publish(Exchange::Events, &topic, id)).collect();
-    assert_eq!(stage.settlement(tags[29]).await, Settlement::Rejected);
+    let mut tag = 0;
+    for id in &ids {
+        tag = stage.publish(Exchange::Events, &topic, id);
+        stage.let_it_notice(tag).await;
+    }
+    assert_eq!(stage.settlement(tag).await, Settlement::Rejected);
     let mut deliveries = stage.consume(&large, 100).await;
     assert_eq!(next_ids(&mut deliveries, 30).await, ids);
 }

@@ -97,6 +97,13 @@ impl Stage {
         self.settled[&tag]
     }
 
+    /// Lets a broker that takes what is under way before it notices that a queue is full notice it.
+    pub async fn let_it_notice(&mut self, tag: u64) {
+        if self.confirms == Confirms::WhenKept {
+            self.settlement(tag).await;
+        }
+    }
+
     /// A bus that confirms what is acknowledged has not confirmed this yet.
     pub fn expect_unconfirmed(&mut self, tag: u64) {
         while let Ok((tag, settlement)) = self.settlements.try_recv() {

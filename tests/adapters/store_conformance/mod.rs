@@ -6,6 +6,7 @@ pub mod claiming;
 pub mod committing;
 pub mod counting;
 pub mod forgetting;
+pub mod leasing;
 pub mod listing_orders;
 pub mod listing_sagas;
 pub mod mailing;
@@ -95,6 +96,17 @@ macro_rules! store_conformance {
                 lags_tell_what_is_not_confirmed
                 what_is_not_there_is_none
             }
+            leasing {
+                living_nodes_are_counted_by_id
+                a_node_whose_lease_ran_out_is_not_alive
+                a_claim_raises_the_epoch_and_keeps_the_rest
+                what_somebody_owns_is_claimed_by_nobody_else
+                a_shard_beyond_their_number_is_not_claimed
+                the_shards_of_a_node_whose_lease_ran_out_are_anybodys
+                a_node_gives_up_only_what_it_owns
+                a_node_that_leaves_is_forgotten_with_its_leases
+                of_claims_at_the_same_time_one_is_granted
+            }
             listing_orders {
                 orders_come_newest_first_and_page_by_page
                 orders_are_found_by_user
@@ -159,6 +171,8 @@ macro_rules! store_conformance {
         }
     };
 }
+
+pub(crate) use store_conformance;
 
 /// An installation of SQLite files in a folder that goes with it.
 pub struct Files(tempfile::TempDir);

@@ -26,9 +26,10 @@ use crate::ports::StoreError;
 use crate::ports::ledger::{Batch, EntryOutcome, HistoryRow, Ledger, Seq, Shard, ShardState};
 use crate::saga::id::{SagaId, Timestamp};
 use crate::saga::state::{Saga, SagaStatus};
-use counts::Counters;
+use crate::store::counters::Counters;
 pub(super) use orders::stored_answer;
 use shard::OwnedShard;
+pub(super) use shard::claim;
 
 /// The statuses of sagas that have not ended.
 const UNFINISHED: [SagaStatus; 3] =
@@ -43,7 +44,7 @@ impl Ledger for Orchestrator {
                     "there is no shard {shard}; the store was made with {shards}"
                 )));
             }
-            shard::claim(connection, shard)
+            claim(connection, shard)
         })
     }
 
@@ -56,7 +57,7 @@ impl Ledger for Orchestrator {
                 .iter()
                 .map(|entry| write::entry(connection, &mut shard, &mut counters, entry))
                 .collect::<Result<_, _>>()?;
-            counters.write(connection)?;
+            counts::write(connection, counters)?;
             shard.write(connection, batch.marks)?;
             Ok(outcomes)
         })

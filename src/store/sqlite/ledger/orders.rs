@@ -2,11 +2,11 @@
 
 use diesel::prelude::*;
 
-use super::counts::Counters;
 use crate::orders::{Order, OrderId, OrderStatus};
 use crate::ports::ledger::{Claim, StoredAnswer};
 use crate::saga::event::Reason;
 use crate::saga::id::Timestamp;
+use crate::store::counters::Counters;
 use crate::store::sqlite::encode::Id;
 use crate::store::sqlite::failure::Failure;
 use crate::store::sqlite::schema::orchestrator::{idempotency_keys, order_items, orders};

@@ -19,7 +19,7 @@ struct Row {
 }
 
 /// Makes the caller the owner of `shard`.
-pub(super) fn claim(
+pub(in crate::store::sqlite) fn claim(
     connection: &mut SqliteConnection,
     shard: Shard,
 ) -> Result<ShardState, Failure> {

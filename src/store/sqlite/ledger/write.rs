@@ -3,7 +3,6 @@
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 
-use super::counts::Counters;
 use super::orders;
 use super::shard::OwnedShard;
 use crate::ports::door::{InputId, InputOutcome};
@@ -11,6 +10,7 @@ use crate::ports::ledger::{Entry, EntryOutcome, OrderChange};
 use crate::saga::event::{EVENT_FORMAT, Recorded};
 use crate::saga::id::{SagaId, Timestamp};
 use crate::saga::state::STATE_FORMAT;
+use crate::store::counters::Counters;
 use crate::store::sqlite::encode::{Id, integer, json, position};
 use crate::store::sqlite::failure::Failure;
 use crate::store::sqlite::schema::orchestrator::{history, saga_inputs, sagas};

@@ -16,7 +16,7 @@ fn without_address() -> NotificationCommand {
 }
 
 fn answered(outcome: Outcome) -> ReplyBody {
-    ReplyBody::Settled(outcome.result())
+    ReplyBody::Settled(told(outcome))
 }
 
 fn outcomes(change: &NotificationChange) -> Vec<&str> {
@@ -43,7 +43,7 @@ fn a_result_names_its_outcome() {
         (Outcome::NoAddress, r#"{"outcome":"NO_ADDRESS"}"#),
         (Outcome::Undeliverable, r#"{"outcome":"UNDELIVERABLE"}"#),
     ] {
-        assert_eq!(outcome.result(), WorkOutcome::Success(serde_json::from_str(json).unwrap()));
+        assert_eq!(told(outcome), WorkOutcome::Success(serde_json::from_str(json).unwrap()));
         assert!(json.contains(outcome.as_str()));
     }
 }

@@ -1,0 +1,15 @@
+DROP TABLE skald_orchestrator.dead_letters;
+DROP TABLE skald_orchestrator.audit_log;
+DROP TABLE skald_orchestrator.saga_inputs;
+DROP TABLE skald_orchestrator.idempotency_keys;
+DROP TABLE skald_orchestrator.cancellation_counts;
+DROP TABLE skald_orchestrator.order_counts;
+DROP TABLE skald_orchestrator.order_items;
+DROP TABLE skald_orchestrator.orders;
+DROP TABLE skald_orchestrator.saga_counts;
+DROP TABLE skald_orchestrator.sagas;
+DROP TABLE skald_orchestrator.history;
+DROP TABLE skald_orchestrator.shards;
+DROP TABLE skald_orchestrator.nodes;
+DROP TABLE skald_orchestrator.installation;
+DROP TABLE skald_orchestrator.compatibility;

@@ -1,0 +1,2 @@
+DROP TABLE nodes;
+ALTER TABLE shards DROP COLUMN owner;

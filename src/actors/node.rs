@@ -1,0 +1,428 @@
+//! The node: owns a share of the shards, proves that it lives, and follows as nodes come and go.
+//!
+//! ```text
+//!  every second: renew the leases ──▶ census ──▶ shards::plan ──▶ claim, take over │ halt, release
+//! ```
+//!
+//! It stops using its shards before their leases can have run out, counted on the monotonic clock from
+//! before the last renewal that was answered. Whoever is too slow for that (a process that was
+//! suspended) is stopped by the epoch in the store.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::blocking::Blocking;
+use super::dead_letters;
+use super::handle::{Board, Handle, Post};
+use super::journal::Deposed;
+use super::panic::AbortOnPanic;
+use super::shard::{OwnedShard, Surroundings, TakeOverError, guarded};
+use super::source::Source;
+use crate::contract::names::dead_letter_queue;
+use crate::ports::StoreError;
+use crate::ports::bus::BusError;
+use crate::ports::leases::{Census, Leases, Node as Identity};
+use crate::ports::ledger::Shard;
+use crate::saga::id::Timestamp;
+use crate::shards::{Plan, plan};
+
+/// How often the leases are renewed at least; more often where a lease is shorter than three of
+/// these. It bounds how late a node notices that another one is gone.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How long idempotency keys are remembered.
+const CLAIMS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often old idempotency keys are forgotten, and how many at a time: a short transaction.
+const FORGET: Duration = Duration::from_secs(10);
+const FORGET_AT_ONCE: u32 = 2_000;
+
+/// How a node takes part in sharing the shards.
+#[derive(Clone)]
+pub struct Membership {
+    /// The leases.
+    pub leases: Arc<dyn Leases>,
+    /// Who the node is.
+    pub identity: Identity,
+    /// How long a lease holds if it is not renewed.
+    pub lease: Duration,
+}
+
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bus.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// A shard could not be taken over.
+    #[error(transparent)]
+    TakeOver(#[from] TakeOverError),
+    /// The thread ended.
+    #[error("the orchestrator's thread ended while it started; the log says why")]
+    Gone,
+}
+
+/// A running node. Stops when told, or with the process; nothing is lost either way.
+pub struct NodeRunner {
+    handle: Handle,
+    node: Addr<Node>,
+    arbiters: Vec<Arbiter>,
+}
+
+impl NodeRunner {
+    /// Starts a node, which takes its share of the shards. Once this returns, orders can be
+    /// submitted, unless other nodes own all shards: then it gets its share within seconds.
+    ///
+    /// # Errors
+    /// When the store or the bus can't be used, or a saga found there can't be run here.
+    pub async fn start(
+        membership: Membership,
+        surroundings: Surroundings,
+    ) -> Result<Self, StartError> {
+        let (actors, poller) = (Arbiter::new(), Arbiter::new());
+        let board = Arc::new(Board::default());
+        let handle = Handle {
+            board: Arc::clone(&board),
+            bus: Arc::clone(&surroundings.bus),
+            clock: Arc::clone(&surroundings.clock),
+            definition: surroundings.definition.clone(),
+        };
+        let (started, start) = oneshot::channel();
+        let poller_handle = poller.handle();
+        let node = Node::start_in_arbiter(&actors.handle(), move |_| Node {
+            beat: Blocking::new(1),
+            errands: Blocking::new(1),
+            owned: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            trusted_until: Instant::now(),
+            beating: false,
+            changing: false,
+            starting: Some(started),
+            poller: poller_handle,
+            membership,
+            surroundings,
+            board,
+            _guard: AbortOnPanic("node"),
+        });
+        let runner = Self { handle, node, arbiters: vec![actors, poller] };
+        match start.await.unwrap_or(Err(StartError::Gone)) {
+            Ok(()) => Ok(runner),
+            Err(error) => {
+                stop(runner.arbiters);
+                Err(error)
+            }
+        }
+    }
+
+    /// What other threads use.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Stops the actors where they are, gives up the shards, so that others need not wait for the
+    /// leases to run out, and waits for the threads. What was not committed is taken up by the next
+    /// owner. Blocks.
+    pub fn stop(self) {
+        let (left, leaving) = std::sync::mpsc::channel();
+        self.node.do_send(Leave(left));
+        // The sender is dropped in any case; a store that hangs has its own time-outs.
+        let _ = leaving.recv();
+        stop(self.arbiters);
+    }
+}
+
+fn stop(arbiters: Vec<Arbiter>) {
+    for arbiter in &arbiters {
+        arbiter.stop();
+    }
+    for arbiter in arbiters {
+        if arbiter.join().is_err() {
+            tracing::error!("an actor's thread ended in a panic");
+        }
+    }
+}
+
+/// Owns shards.
+struct Node {
+    membership: Membership,
+    surroundings: Surroundings,
+    board: Arc<Board>,
+    poller: ArbiterHandle,
+    /// Renewals go apart from everything else, so that nothing holds them up.
+    beat: Blocking,
+    errands: Blocking,
+    owned: BTreeMap<Shard, (i64, OwnedShard)>,
+    /// Shards that could not be taken over, and why. Left to others.
+    refused: BTreeMap<Shard, String>,
+    trusted_until: Instant,
+    beating: bool,
+    /// Whether shards are being claimed or given up.
+    changing: bool,
+    starting: Option<oneshot::Sender<Result<(), StartError>>>,
+    _guard: AbortOnPanic,
+}
+
+/// Give up everything; the sender is dropped once that is done.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Leave(std::sync::mpsc::Sender<()>);
+
+/// What became of claims.
+type Taken = Vec<(Shard, i64, Result<OwnedShard, TakeOverError>)>;
+
+impl Node {
+    fn beat(&mut self, ctx: &mut Context<Self>) {
+        if Instant::now() >= self.trusted_until && !self.owned.is_empty() {
+            tracing::error!("the leases could not be renewed in time; giving up all shards");
+            self.halt_all();
+        }
+        self.show();
+        if std::mem::replace(&mut self.beating, true) {
+            return;
+        }
+        let Membership { leases, identity, lease } = self.membership.clone();
+        let asked = Instant::now();
+        let (beat, board) = (self.beat.clone(), Arc::clone(&self.board));
+        let renewed = async move { beat.run(move || leases.renew(&identity, lease)).await };
+        ctx.spawn(renewed.into_actor(self).map(move |renewed, node, ctx| {
+            node.beating = false;
+            match renewed {
+                Ok(Ok(census)) => {
+                    // A tenth is kept back for what is under way when the time is over.
+                    node.trusted_until = asked + node.membership.lease.mul_f32(0.9);
+                    board.complain(node.refused.values().cloned().collect());
+                    node.follow(&census, ctx);
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the leases can't be renewed");
+                    board.complain(vec![format!("the leases can't be renewed: {error}")]);
+                    node.started(Err(error.into()));
+                }
+                Err(_) => node.started(Err(StartError::Gone)),
+            }
+        }));
+    }
+
+    /// Gives up what is ours no more, and changes towards the even share.
+    fn follow(&mut self, census: &Census, ctx: &mut Context<Self>) {
+        let me = self.membership.identity.id;
+        let is_mine = |shard: Shard| census.owners.get(usize::from(shard)) == Some(&Some(me));
+        let lost: Vec<Shard> =
+            self.owned.keys().copied().filter(|shard| !is_mine(*shard)).collect();
+        for shard in lost {
+            tracing::warn!(shard, "another node owns the shard by now");
+            self.halt(shard);
+        }
+        if self.changing {
+            return;
+        }
+        let Plan { mut claim, mut release } = plan(me, census);
+        claim.retain(|shard| !self.refused.contains_key(shard));
+        // Leases that outlived the trust in them: begun anew, under another epoch.
+        release.extend(
+            (0..)
+                .zip(&census.owners)
+                .filter(|(shard, owner)| **owner == Some(me) && !self.owned.contains_key(shard))
+                .map(|(shard, _)| shard),
+        );
+        if claim.is_empty() && release.is_empty() {
+            return self.started(Ok(()));
+        }
+        self.changing = true;
+        for shard in &release {
+            self.halt(*shard);
+        }
+        let taken = change(
+            self.membership.clone(),
+            self.errands.clone(),
+            self.surroundings.clone(),
+            self.poller.clone(),
+            ctx.address().recipient(),
+            claim,
+            release,
+        );
+        ctx.spawn(taken.into_actor(self).map(|taken, node, _| {
+            node.changing = false;
+            match taken {
+                Ok(taken) => node.take_in(taken),
+                Err(error) => {
+                    tracing::error!(%error, "shards can't be claimed");
+                    node.started(Err(error.into()));
+                }
+            }
+        }));
+    }
+
+    fn take_in(&mut self, taken: Taken) {
+        let count = taken.iter().filter(|(_, _, owned)| owned.is_ok()).count();
+        if count > 0 {
+            let all = self.owned.len() + count;
+            tracing::info!(taken = count, owned = all, "shards are ours");
+        }
+        for (shard, epoch, owned) in taken {
+            match owned {
+                Ok(owned) => {
+                    let post = Post {
+                        registry: owned.registry.clone(),
+                        store_is_away: Arc::clone(&owned.house.shared.store_is_away),
+                    };
+                    self.owned.insert(shard, (epoch, owned));
+                    self.board.put_up(shard, post);
+                }
+                Err(error) => {
+                    tracing::error!(shard, %error, "a shard can't be taken over");
+                    if let TakeOverError::Recovery(_) = &error {
+                        self.refused.insert(shard, format!("shard {shard}: {error}"));
+                    }
+                    self.started(Err(error.into()));
+                }
+            }
+        }
+        self.started(Ok(()));
+    }
+
+    /// Tells whoever started the node; only the first time.
+    fn started(&mut self, result: Result<(), StartError>) {
+        if let Some(starting) = self.starting.take() {
+            let _ = starting.send(result);
+        }
+    }
+
+    fn halt(&mut self, shard: Shard) {
+        if let Some((_, owned)) = self.owned.remove(&shard) {
+            self.board.take_down(shard);
+            owned.halt();
+        }
+    }
+
+    fn halt_all(&mut self) {
+        let owned: Vec<Shard> = self.owned.keys().copied().collect();
+        owned.into_iter().for_each(|shard| self.halt(shard));
+    }
+
+    /// Sets the gauges.
+    fn show(&self) {
+        let houses = || self.owned.values().map(|(_, owned)| &owned.house);
+        let sum = |count: &dyn Fn(&Rc<super::house::House>) -> u64| {
+            houses().map(count).sum::<u64>() as f64
+        };
+        metrics::gauge!("skald_shards_owned").set(self.owned.len() as f64);
+        metrics::gauge!("skald_sagas_awake").set(sum(&|house| house.awake.get()));
+        metrics::gauge!("skald_journal_waiting")
+            .set(sum(&|house| house.shared.waiting.get() as u64));
+        metrics::gauge!("skald_mark_lag", "kind" => "commands")
+            .set(sum(&|house| house.shared.lag.get().commands));
+        metrics::gauge!("skald_mark_lag", "kind" => "events")
+            .set(sum(&|house| house.shared.lag.get().events));
+        for queue in self.surroundings.catalogue.queues() {
+            metrics::gauge!("skald_commands_outstanding", "queue" => queue.to_string())
+                .set(sum(&|house| house.queues.borrow().outstanding(&queue)));
+        }
+    }
+
+    fn forget_claims(&mut self, ctx: &mut Context<Self>) {
+        let age = i64::try_from(CLAIMS_LAST.as_micros()).unwrap_or(i64::MAX);
+        let before = Timestamp(self.surroundings.clock.now().0.saturating_sub(age));
+        let (ledger, errands) = (Arc::clone(&self.surroundings.ledger), self.errands.clone());
+        let forget =
+            async move { errands.run(move || ledger.forget_claims(before, FORGET_AT_ONCE)).await };
+        ctx.spawn(forget.into_actor(self).map(|forgotten, _, _| {
+            if let Ok(Err(error)) = forgotten {
+                tracing::warn!(%error, "old idempotency keys can't be forgotten");
+            }
+        }));
+    }
+}
+
+/// Gives up and claims shards, and takes over what was claimed.
+async fn change(
+    membership: Membership,
+    errands: Blocking,
+    surroundings: Surroundings,
+    poller: ArbiterHandle,
+    deposed: Recipient<Deposed>,
+    claim: Vec<Shard>,
+    release: Vec<Shard>,
+) -> Result<Taken, StoreError> {
+    let Membership { leases, identity, .. } = membership;
+    let claimed = errands
+        .run(move || {
+            if !release.is_empty() {
+                leases.release(identity.id, &release)?;
+            }
+            if claim.is_empty() { Ok(Vec::new()) } else { leases.claim(identity.id, &claim) }
+        })
+        .await
+        .map_err(|broken_off| StoreError::Unavailable {
+            store: "orchestrator",
+            cause: broken_off.to_string(),
+        })??;
+    let mut taken = Vec::with_capacity(claimed.len());
+    for (shard, state) in claimed {
+        let owned = OwnedShard::take_over(
+            shard,
+            state,
+            surroundings.clone(),
+            poller.clone(),
+            deposed.clone(),
+        );
+        taken.push((shard, state.epoch, owned.await));
+    }
+    Ok(taken)
+}
+
+impl Actor for Node {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let Surroundings { bus, door, clock, .. } = self.surroundings.clone();
+        let board = Arc::clone(&self.board);
+        actix::spawn(guarded("dead letter consumer", async move {
+            let queue = dead_letter_queue();
+            match Source::open(Arc::clone(&bus), queue, dead_letters::PREFETCH).await {
+                Ok(dead) => dead_letters::collect(dead, bus, door, clock, board).await,
+                Err(error) => tracing::error!(%error, "dead letters can't be consumed"),
+            }
+        }));
+        self.beat(ctx);
+        let every = BEAT.min(self.membership.lease / 3);
+        ctx.run_interval(every, Self::beat);
+        ctx.run_interval(FORGET, Self::forget_claims);
+    }
+}
+
+impl Handler<Deposed> for Node {
+    type Result = ();
+
+    fn handle(&mut self, Deposed { shard, epoch }: Deposed, _: &mut Self::Context) {
+        if self.owned.get(&shard).is_some_and(|(mine, _)| *mine == epoch) {
+            tracing::warn!(shard, epoch, "another node took the shard over");
+            self.halt(shard);
+        }
+    }
+}
+
+impl Handler<Leave> for Node {
+    type Result = ();
+
+    fn handle(&mut self, Leave(left): Leave, ctx: &mut Self::Context) {
+        self.halt_all();
+        let Membership { leases, identity, .. } = self.membership.clone();
+        let beat = self.beat.clone();
+        actix::spawn(async move {
+            match beat.run(move || leases.leave(identity.id)).await {
+                Ok(Ok(())) => {}
+                failed => tracing::warn!(?failed, "the leases can't be given up; they run out"),
+            }
+            drop(left);
+        });
+        ctx.stop();
+    }
+}

@@ -1,0 +1,155 @@
+//! A consumer that is renewed whenever it is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::ports::bus::{Bus, BusError, Deliveries, Delivery};
+use crate::saga::id::QueueName;
+
+/// The pause before a lost consumer is renewed. Long enough not to trouble a broker that is just
+/// starting.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause: once the bus is back, replies come again within two seconds.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Deliveries of one queue, from one consumer after the other.
+pub(super) struct Source {
+    bus: Arc<dyn Bus>,
+    queue: QueueName,
+    prefetch: usize,
+    deliveries: Deliveries,
+}
+
+impl Source {
+    /// Starts to consume.
+    ///
+    /// # Errors
+    /// When the queue can't be consumed now: then something is wrong at the start.
+    pub async fn open(
+        bus: Arc<dyn Bus>,
+        queue: QueueName,
+        prefetch: usize,
+    ) -> Result<Self, BusError> {
+        let deliveries = bus.consume(&queue, prefetch).await?;
+        Ok(Self { bus, queue, prefetch, deliveries })
+    }
+
+    /// Waits for deliveries and adds up to `limit` of those at hand to `batch`, at least one. What
+    /// the consumers before left unsettled comes again.
+    pub async fn recv_many(&mut self, batch: &mut Vec<Delivery>, limit: usize) {
+        while self.deliveries.recv_many(batch, limit).await == 0 {
+            tracing::warn!(queue = %self.queue, "a consumer is over; renewing it");
+            self.deliveries = self.renewed().await;
+            tracing::info!(queue = %self.queue, "the consumer is back");
+        }
+    }
+
+    async fn renewed(&self) -> Deliveries {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            sleep(pause).await;
+            match self.bus.consume(&self.queue, self.prefetch).await {
+                Ok(deliveries) => return deliveries,
+                Err(error) => {
+                    tracing::warn!(queue = %self.queue, %error, "a queue can't be consumed");
+                }
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unimplemented)] // A bus that is only consumed from.
+mod tests {
+    use std::sync::Mutex;
+    use std::task::{Context, Poll};
+
+    use bytes::Bytes;
+    use futures_util::future::{BoxFuture, ready};
+
+    use super::*;
+    use crate::ports::bus::{
+        Inbox, Message, Outgoing, QueueDepth, QueueSpec, Receipt, Settle, Verdict,
+    };
+
+    /// A bus whose consumers come to an end after these many deliveries; none where it can't be
+    /// consumed.
+    struct Unsteady(Mutex<Vec<Option<usize>>>);
+
+    impl Bus for Unsteady {
+        fn declare(&self, _: &QueueSpec) -> BoxFuture<'_, Result<(), BusError>> {
+            unimplemented!("nothing is declared")
+        }
+
+        fn publish(&self, _: Outgoing, _: Receipt) {
+            unimplemented!("nothing is published")
+        }
+
+        fn consume(&self, _: &QueueName, _: usize) -> BoxFuture<'_, Result<Deliveries, BusError>> {
+            let deliveries = self.0.lock().unwrap().pop().flatten();
+            let away = || BusError::Unavailable("on purpose".to_owned());
+            Box::pin(ready(deliveries.map(|left| Deliveries::new(Ending(left))).ok_or_else(away)))
+        }
+
+        fn depths(&self) -> BoxFuture<'_, Result<Vec<QueueDepth>, BusError>> {
+            unimplemented!("nobody asks")
+        }
+    }
+
+    /// A consumer with so many deliveries left.
+    struct Ending(usize);
+
+    impl Inbox for Ending {
+        fn poll_take(
+            &mut self,
+            _: &mut Context<'_>,
+            batch: &mut Vec<Delivery>,
+            limit: usize,
+        ) -> Poll<usize> {
+            let count = limit.min(self.0);
+            self.0 -= count;
+            batch.extend((0..count).map(|_| Delivery::new(message(), 0, Box::new(Settled))));
+            Poll::Ready(count)
+        }
+    }
+
+    struct Settled;
+
+    impl Settle for Settled {
+        fn settle(self: Box<Self>, _: Verdict) {}
+    }
+
+    fn message() -> Arc<Message> {
+        Arc::new(Message {
+            id: "1".to_owned(),
+            kind: "test".to_owned(),
+            correlation_id: None,
+            reply_to: None,
+            traceparent: None,
+            body: Bytes::new(),
+            death: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_consumer_that_is_over_is_renewed_until_it_can_be() {
+        let bus = Arc::new(Unsteady(Mutex::new(vec![Some(5), None, Some(0), None, Some(2)])));
+        let mut source = Source::open(bus.clone(), "replies".into(), 10).await.unwrap();
+        let mut batch = Vec::new();
+        for expected in [2, 6, 7] {
+            source.recv_many(&mut batch, 4).await;
+            assert_eq!(batch.len(), expected);
+        }
+        assert!(bus.0.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_cannot_be_consumed_at_the_start_is_an_error() {
+        let bus = Arc::new(Unsteady(Mutex::new(vec![None])));
+        assert!(Source::open(bus, "replies".into(), 10).await.is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! The composition root: builds everything from the configuration, and knows the order in which
+//! things start and stop.
+//!
+//! | start | stop |
+//! |---|---|
+//! | 1 the API's address; the stores (locked where they are files, migrated) | 6 |
+//! | 2 bus and queues | 5 |
+//! | 3 workers | 3: finish what is in hand |
+//! | 4 the node's actors, which take up what was left | 2 |
+//! | 5 the API | 1: no new requests; those under way are answered |
+//!
+//! | file | does |
+//! |---|---|
+//! | `stores` | opens the stores, by URL |
+//! | `bus` | connects the bus, by URL |
+//! | `workers` | runs workers |
+//! | `worker` | a process with workers alone |
+
+mod bus;
+pub mod stores;
+pub mod worker;
+mod workers;
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
+
+use crate::actors::{Membership, NodeRunner, Surroundings};
+use crate::config::Config;
+use crate::event_log;
+use crate::http::{self, Api, Options, Services};
+use crate::orders::definition::definition;
+use crate::orders::script::OrderScript;
+use crate::ports::Clock;
+use crate::ports::bus::Bus;
+use crate::ports::clock::SystemClock;
+use crate::ports::leases::Node as Identity;
+use crate::saga::catalogue::Catalogue;
+use crate::saga::check::Checked;
+use crate::saga::id::DefinitionRef;
+use stores::{Stores, WorkerStores};
+use workers::Workers;
+
+/// How long requests under way may take once the process stops.
+const STOP_HTTP_WITHIN: Duration = Duration::from_secs(10);
+
+/// The API's calls to the readers' connections at a time. The orchestrator reads by the same four,
+/// and people looking on must not keep it from waking sagas.
+const STORE_CALLS: usize = 3;
+
+/// A running Skald.
+pub struct Running {
+    /// Where the API listens.
+    pub address: SocketAddr,
+    /// The messages.
+    pub bus: Arc<dyn Bus>,
+    server: ServerHandle,
+    workers: Workers,
+    node: NodeRunner,
+    /// Last to go.
+    _stores: Stores,
+}
+
+/// Starts everything. Once this returns, orders are accepted.
+///
+/// # Errors
+/// When something that is needed can't be had; the error says what, and nothing is left running.
+pub async fn start(config: &Config) -> anyhow::Result<Running> {
+    // First, so that nothing is counted before there is somebody who counts.
+    let metrics = crate::telemetry::metrics()?;
+    let listener = listen(config.server.listen)?;
+    let address = listener.local_addr()?;
+    let stores = stores::open(config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let definition = definition()?;
+    let reference = definition.reference();
+    let catalogue = Catalogue::default().with(definition, OrderScript);
+
+    let bus = bus::connect(config, &format!("skald {address}")).await?;
+    bus::declare(bus.as_ref(), &catalogue, stores.shards).await?;
+    if let Some(path) = &config.event_log {
+        let file = event_log::open(path)
+            .with_context(|| format!("the event log {} can't be written", path.display()))?;
+        actix::spawn(event_log::write(event_log::listen(bus.as_ref()).await?, file));
+    }
+    let for_workers = WorkerStores {
+        inventory: stores.inventory.clone(),
+        notification: stores.notification.clone(),
+    };
+    let alone = stores.alone.as_ref();
+    let run = config.workers.run;
+    let workers = Workers::start(run, config, for_workers, &bus, &clock, alone)?;
+    let surroundings = Surroundings {
+        ledger: Arc::clone(&stores.orchestrator.ledger),
+        door: Arc::clone(&stores.orchestrator.door),
+        bus: Arc::clone(&bus),
+        clock: Arc::clone(&clock),
+        catalogue: catalogue.clone(),
+        definition: reference,
+        sleep_after: config.actors.sleep_after,
+    };
+    let membership = Membership {
+        leases: Arc::clone(&stores.orchestrator.leases),
+        identity: identity(config, address, clock.as_ref()),
+        lease: config.node.lease,
+    };
+    let node = NodeRunner::start(membership, surroundings).await?;
+    let services = Services {
+        orchestrator: Arc::new(node.handle()),
+        queries: Arc::clone(&stores.orchestrator.queries),
+        door: Arc::clone(&stores.orchestrator.door),
+        leases: Arc::clone(&stores.orchestrator.leases),
+        bus: Arc::clone(&bus),
+        inventory: stores.inventory.clone(),
+        notification: stores.notification.clone(),
+        clock,
+        definitions: definitions(&catalogue),
+        metrics: Arc::new(move || metrics.render()),
+    };
+    let server = answer(listener, config, services)?;
+    Ok(Running { address, bus, server, workers, node, _stores: stores })
+}
+
+impl Running {
+    /// Waits for SIGTERM or Ctrl-C, then stops in good order.
+    pub async fn wait(self) {
+        stop_signal().await;
+        tracing::info!("stopping");
+        self.stop().await;
+    }
+
+    /// Stops in good order: requests under way are answered, workers finish what is in hand, the
+    /// shards are given up. What is left of the sagas is taken up by the next owner.
+    pub async fn stop(self) {
+        self.server.stop(true).await;
+        let Self { workers, node, .. } = self;
+        let joined = actix_web::web::block(move || {
+            workers.stop();
+            node.stop();
+        });
+        if joined.await.is_err() {
+            tracing::error!("the threads did not end in good order");
+        }
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn stop_signal() {
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return tracing::error!(%error, "signals can't be received; stopping"),
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Listens, so that nothing is begun where the address is taken. Who knocks early waits.
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .with_context(|| format!("can't listen on {address}; choose another address with --listen"))
+}
+
+/// Who this process is among the nodes.
+fn identity(config: &Config, address: SocketAddr, clock: &dyn Clock) -> Identity {
+    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = || format!("{}:{}", host(), address.port());
+    Identity {
+        id: Uuid::now_v7(),
+        name: config.node.name.clone().unwrap_or_else(name),
+        url: config.node.url.clone().unwrap_or_else(|| format!("http://{address}")),
+        started_at: clock.now(),
+    }
+}
+
+/// Answers requests with `services` from now on.
+fn answer(
+    listener: TcpListener,
+    config: &Config,
+    services: Services,
+) -> anyhow::Result<ServerHandle> {
+    let settings = http::Settings {
+        host_names: config.server.allowed_hosts.clone(),
+        store_calls: STORE_CALLS,
+    };
+    let options = Options { workers: config.server.workers, stop_within: STOP_HTTP_WITHIN };
+    let server = http::serve(Data::new(Api::new(services, &settings)), listener, &options)
+        .context("the API can't be served")?;
+    let handle = server.handle();
+    actix::spawn(server);
+    Ok(handle)
+}
+
+fn definitions(catalogue: &Catalogue) -> HashMap<DefinitionRef, Arc<Checked>> {
+    catalogue
+        .iter()
+        .map(|runnable| (runnable.definition.reference(), Arc::clone(&runnable.definition)))
+        .collect()
+}

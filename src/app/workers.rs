@@ -1,0 +1,111 @@
+//! Workers: beside the orchestrator, or in a process of their own.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use anyhow::Context as _;
+use tokio::sync::watch;
+
+use super::stores::WorkerStores;
+use crate::actors::panic::AbortOnPanic;
+use crate::config::{Config, Run};
+use crate::ports::Clock;
+use crate::ports::bus::Bus;
+use crate::workers::inventory::InventoryWorker;
+use crate::workers::notification::NotificationWorker;
+use crate::workers::notification::eml::EmlMailer;
+use crate::workers::runtime::Runtime;
+use crate::workers::worker::Worker;
+
+/// Workers that run, each on a thread of its own.
+pub struct Workers {
+    threads: Vec<Arbiter>,
+    stop: watch::Sender<bool>,
+}
+
+impl Workers {
+    /// Starts the workers that are to run. Where the process is `alone` with its stores, none of
+    /// them has to wait for what a predecessor had in hand.
+    ///
+    /// # Errors
+    /// When one lacks something.
+    pub fn start(
+        run: Run,
+        config: &Config,
+        stores: WorkerStores,
+        bus: &Arc<dyn Bus>,
+        clock: &Arc<dyn Clock>,
+        alone: Option<&File>,
+    ) -> anyhow::Result<Self> {
+        let (stop, stopping) = watch::channel(false);
+        let mut threads = Vec::new();
+        if run.inventory {
+            let store = stores
+                .inventory
+                .context("the inventory worker is to run, but store.inventory_url is none")?;
+            let worker = InventoryWorker::new(store);
+            threads.push(start(runtime(worker, config, bus, clock), stopping.clone()));
+        }
+        if run.notification {
+            let store = stores
+                .notification
+                .context("the notification worker is to run, but store.notification_url is none")?;
+            let mailer = Arc::new(EmlMailer::open(&config.mail_folder(), &config.mail.from)?);
+            let from = &config.mail.from;
+            let domain = from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+            let worker = NotificationWorker::new(store, mailer, domain);
+            let worker = match alone {
+                Some(_) => worker.alone_since(clock.now()),
+                None => worker,
+            };
+            threads.push(start(runtime(worker, config, bus, clock), stopping));
+        }
+        Ok(Self { threads, stop })
+    }
+
+    /// Has them finish what is in hand, and waits for their threads. Blocks.
+    pub fn stop(self) {
+        // Nobody listens where the workers ended already.
+        let _ = self.stop.send(true);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker's thread ended in a panic");
+            }
+        }
+    }
+}
+
+fn runtime<W>(
+    worker: W,
+    config: &Config,
+    bus: &Arc<dyn Bus>,
+    clock: &Arc<dyn Clock>,
+) -> Runtime<W> {
+    Runtime {
+        worker: Arc::new(worker),
+        bus: Arc::clone(bus),
+        clock: Arc::clone(clock),
+        batch_size: config.workers.batch_size,
+        prefetch: config.workers.prefetch,
+    }
+}
+
+/// Runs a worker on a thread of its own, which ends with it.
+fn start<W: Worker>(runtime: Runtime<W>, stopping: watch::Receiver<bool>) -> Arbiter {
+    let arbiter = Arbiter::new();
+    arbiter.spawn_fn(move || {
+        actix::spawn(async move {
+            let _guard = AbortOnPanic("worker");
+            let queue = runtime.worker.queue();
+            let ended = runtime.run(stopping.clone()).await;
+            if let Err(error) = ended {
+                tracing::error!(%queue, %error, "a worker can't work");
+            } else if !*stopping.borrow() {
+                tracing::error!(%queue, "a worker ended by itself");
+            }
+            Arbiter::current().stop();
+        });
+    });
+    arbiter
+}

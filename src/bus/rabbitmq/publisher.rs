@@ -1,0 +1,256 @@
+//! Messages out: sent without waiting for each other, confirmed in any order.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::task::noop_waker;
+use lapin::options::ConfirmSelectOptions;
+use lapin::{Channel, Confirmation, Connection, Error};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+
+use super::connection::{Change, Dialler, Line, Purpose};
+use super::in_flight::{InFlight, Number};
+use super::wire;
+use crate::ports::bus::{Outgoing, Receipt, Settlement};
+
+/// Messages sent and not confirmed. The broker needs some hundreds at a time for its full
+/// throughput; beyond that they only wait there instead of here.
+const IN_FLIGHT: usize = 1_000;
+
+/// How long a message may wait for its confirmation, from the moment it was handed over. Then
+/// nobody knows what became of it.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long the broker may take to open a channel. Messages wait meanwhile.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often overdue messages are looked for.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Messages taken over at a time.
+const BATCH: usize = 1_000;
+
+/// So many unconfirmed messages that nobody waits for any more make room by a new connection.
+/// Some queue may be stuck, and must not keep messages from the others for ever.
+const STUCK: usize = IN_FLIGHT / 2;
+
+/// A message to be published.
+pub struct Posting {
+    /// The message.
+    pub outgoing: Outgoing,
+    /// Who wants to know what became of it.
+    pub receipt: Receipt,
+    /// When it was handed over.
+    pub since: Instant,
+}
+
+/// Publishes what is handed over, over one connection after the other.
+pub struct Publisher {
+    dialler: Dialler,
+    postings: mpsc::UnboundedReceiver<Posting>,
+    /// Handed over and not sent. Each has a receipt, which its publisher bounds.
+    waiting: VecDeque<Posting>,
+    in_flight: InFlight<Waiting>,
+    blocked: bool,
+}
+
+/// Somebody who waits for a confirmation.
+#[derive(Debug)]
+struct Waiting {
+    receipt: Receipt,
+    since: Instant,
+}
+
+type Outcome = (Number, Result<Confirmation, Error>);
+type Confirms = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
+
+impl Publisher {
+    /// A publisher of `postings` whose connections `dialler` makes.
+    pub fn new(dialler: Dialler, postings: mpsc::UnboundedReceiver<Posting>) -> Self {
+        let (waiting, in_flight) = (VecDeque::new(), InFlight::default());
+        Self { dialler, postings, waiting, in_flight, blocked: false }
+    }
+
+    /// Publishes over `line`, and over others after it, until nobody can hand over messages any
+    /// more.
+    pub async fn run(mut self, mut line: Line) {
+        loop {
+            let Some(cause) = self.publish_over(line).await else { return };
+            self.in_flight.abandon().into_iter().for_each(unknown);
+            self.blocked = false;
+            let Some(next) = self.wait_for_line(&cause).await else { return };
+            line = next;
+        }
+    }
+
+    /// Waits for a new connection, and lets overdue messages go meanwhile.
+    async fn wait_for_line(&mut self, cause: &str) -> Option<Line> {
+        let Self { dialler, postings, waiting, .. } = self;
+        let mut dialling = Box::pin(dialler.dial_again(cause));
+        let mut look = looks();
+        loop {
+            tokio::select! {
+                line = &mut dialling => return Some(line),
+                posting = postings.recv() => waiting.push_back(posting?),
+                _ = look.tick() => give_up_waiting(waiting),
+            }
+        }
+    }
+
+    /// Publishes until the connection is lost and says why; none once nobody hands over messages.
+    async fn publish_over(&mut self, mut line: Line) -> Option<String> {
+        let channel = match timeout(OPEN_WITHIN, open(&line.connection)).await {
+            Ok(Ok(channel)) => Arc::new(channel),
+            Ok(Err(error)) => return Some(error.to_string()),
+            Err(_) => return Some("the broker opens no channel".to_owned()),
+        };
+        let mut confirms = Confirms::new();
+        let mut arrived = Vec::with_capacity(BATCH);
+        let mut look = looks();
+        loop {
+            self.send_waiting(&channel, &mut confirms);
+            let idle = self.waiting.is_empty() && self.in_flight.len() == 0;
+            tokio::select! {
+                Some(outcome) = confirms.next() => {
+                    if let Err(error) = self.settle(outcome, &mut confirms) {
+                        return Some(error.to_string());
+                    }
+                }
+                count = self.postings.recv_many(&mut arrived, BATCH) => {
+                    if count == 0 {
+                        return None;
+                    }
+                    self.waiting.extend(arrived.drain(..));
+                }
+                change = line.change() => match change {
+                    Change::Lost(cause) => return Some(cause),
+                    Change::Blocked(reason) => self.block(Some(reason)),
+                    Change::Unblocked => self.block(None),
+                },
+                _ = look.tick(), if !idle => {
+                    give_up_waiting(&mut self.waiting);
+                    let overdue = self.in_flight.give_up(|waiting| is_overdue(waiting.since));
+                    overdue.into_iter().for_each(unknown);
+                    if self.in_flight.given_up() >= STUCK && !self.blocked {
+                        return Some("the broker confirms nothing".to_owned());
+                    }
+                }
+            }
+        }
+    }
+
+    fn block(&mut self, reason: Option<String>) {
+        self.blocked = reason.is_some();
+        match &reason {
+            Some(reason) => tracing::warn!(reason, "the broker takes no messages"),
+            None => tracing::info!("the broker takes messages again"),
+        }
+        let trouble = reason.map(|reason| format!("the broker takes no messages: {reason}"));
+        self.dialler.health.note(Purpose::Publishing, trouble);
+    }
+
+    fn send_waiting(&mut self, channel: &Arc<Channel>, confirms: &mut Confirms) {
+        while !self.blocked
+            && self.in_flight.len() < IN_FLIGHT
+            && let Some(posting) = self.waiting.pop_front()
+        {
+            self.send(posting, channel, confirms);
+        }
+    }
+
+    fn send(&mut self, posting: Posting, channel: &Arc<Channel>, confirms: &mut Confirms) {
+        let Posting { outgoing, receipt, since } = posting;
+        let envelope = match wire::envelope(&outgoing) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let (id, key) = (&outgoing.message.id, &outgoing.routing_key);
+                tracing::error!(id, key, %error, "a message can't be sent");
+                return receipt.settle(Settlement::Unroutable);
+            }
+        };
+        let outgoing = Arc::new(outgoing);
+        let number = self.in_flight.sent(Arc::clone(&outgoing), Waiting { receipt, since });
+        let channel = Arc::clone(channel);
+        let mut confirm: Pin<Box<dyn Future<Output = Outcome> + Send>> = Box::pin(async move {
+            let wire::Envelope { exchange, routing_key, options, properties } = envelope;
+            let body = &outgoing.message.body;
+            let sent = channel.basic_publish(exchange, routing_key, options, body, properties);
+            match sent.await {
+                Ok(confirm) => (number, confirm.await),
+                Err(error) => (number, Err(error)),
+            }
+        });
+        // The first poll hands the message to the library: so they go out in order.
+        match confirm.as_mut().poll(&mut Context::from_waker(&noop_waker())) {
+            Poll::Ready(outcome) => {
+                confirms.push(Box::pin(std::future::ready(outcome)));
+            }
+            Poll::Pending => confirms.push(confirm),
+        }
+    }
+
+    /// Settles all that is confirmed by now.
+    ///
+    /// A returned message comes with any confirmation that completes at the same time as its own or
+    /// before; so all that came are looked at before any is settled.
+    fn settle(&mut self, first: Outcome, confirms: &mut Confirms) -> Result<(), Error> {
+        let mut failure = None;
+        let mut settled = Vec::new();
+        let mut next = Some(first);
+        while let Some((number, outcome)) = next {
+            match outcome {
+                Ok(confirmation) => {
+                    settled.push((number, confirmation.is_ack()));
+                    if let Some(message) = confirmation.take_message() {
+                        self.in_flight.returned(wire::returned(&message));
+                    }
+                }
+                // Whatever waits is settled when the connection is given up.
+                Err(error) => failure = Some(error),
+            }
+            next = confirms.next().now_or_never().flatten();
+        }
+        for (number, taken) in settled {
+            if let Some((waiting, settlement)) = self.in_flight.confirmed(number, taken) {
+                waiting.receipt.settle(settlement);
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+async fn open(connection: &Connection) -> Result<Channel, Error> {
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
+}
+
+fn looks() -> Interval {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}
+
+fn is_overdue(since: Instant) -> bool {
+    since.elapsed() >= CONFIRM_WITHIN
+}
+
+/// Lets go what could not be sent in time, the oldest first.
+fn give_up_waiting(waiting: &mut VecDeque<Posting>) {
+    while waiting.front().is_some_and(|posting| is_overdue(posting.since)) {
+        if let Some(posting) = waiting.pop_front() {
+            posting.receipt.settle(Settlement::Unknown);
+        }
+    }
+}
+
+fn unknown(waiting: Waiting) {
+    waiting.receipt.settle(Settlement::Unknown);
+}

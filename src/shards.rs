@@ -1,0 +1,148 @@
+//! Which shards a node should have. Pure.
+//!
+//! Every node computes this for itself from the same census, so no one has to lead: each has a
+//! quota, takes what is free up to it and gives up what exceeds it. Two that reach for the same
+//! shard do no harm, as a claim is granted to one of them only.
+
+use crate::ports::leases::{Census, NodeId};
+use crate::ports::ledger::Shard;
+
+/// What a node should do about its shards now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// To be claimed.
+    pub claim: Vec<Shard>,
+    /// To be given up, so that others may have them.
+    pub release: Vec<Shard>,
+}
+
+/// What the node `me` should do, going by `census`.
+///
+/// Shards are shared evenly: of `s` shards and `n` nodes each gets `s / n`, and the first `s % n`
+/// nodes by their ids one more. A node that is not among the living does nothing.
+pub fn plan(me: NodeId, census: &Census) -> Plan {
+    let Some(rank) = census.nodes.iter().position(|node| node.id == me) else {
+        return Plan::default();
+    };
+    let (shards, nodes) = (census.owners.len(), census.nodes.len());
+    let quota = shards / nodes + usize::from(rank < shards % nodes);
+    let owned_by = |wanted: Option<NodeId>| {
+        (0..)
+            .zip(&census.owners)
+            .filter(move |(_, owner)| **owner == wanted)
+            .map(|(shard, _)| shard)
+    };
+    let mine: Vec<Shard> = owned_by(Some(me)).collect();
+    let free: Vec<Shard> = owned_by(None).collect();
+    // Nodes that start together begin at different places, so that few of their claims meet.
+    let start = free.len() * rank / nodes;
+    let claim = free.iter().cycle().skip(start).take(free.len());
+    Plan {
+        claim: claim.take(quota.saturating_sub(mine.len())).copied().collect(),
+        release: mine.into_iter().skip(quota).collect(),
+    }
+}
+
+/// The shard in which sagas are born that begin in the second `now` since the epoch: one at a time, so
+/// that their transitions share commits, and another every minute, so that in time the sagas spread
+/// over all of them. None where none is owned.
+pub fn birthplace(owned: &[Shard], now: i64) -> Option<Shard> {
+    const TURN_S: i64 = 60;
+    let count = i64::try_from(owned.len()).ok().filter(|count| *count > 0)?;
+    let index = usize::try_from(now.div_euclid(TURN_S).rem_euclid(count)).ok()?;
+    owned.get(index).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ports::leases::Node;
+    use crate::saga::id::Timestamp;
+
+    fn id(n: u128) -> NodeId {
+        Uuid::from_u128(n)
+    }
+
+    fn census(nodes: &[u128], owners: &[Option<u128>]) -> Census {
+        let node = |n: &u128| Node {
+            id: id(*n),
+            name: String::new(),
+            url: String::new(),
+            started_at: Timestamp(0),
+        };
+        Census {
+            nodes: nodes.iter().map(node).collect(),
+            owners: owners.iter().map(|owner| owner.map(id)).collect(),
+        }
+    }
+
+    #[test]
+    fn a_lone_node_takes_everything() {
+        let plan = plan(id(1), &census(&[1], &[None, None, None]));
+        assert_eq!(plan, Plan { claim: vec![0, 1, 2], release: vec![] });
+    }
+
+    #[test]
+    fn what_another_owns_is_left_to_it() {
+        let plan = plan(id(1), &census(&[1, 2], &[Some(2), Some(2), Some(2), None]));
+        assert_eq!(plan, Plan { claim: vec![3], release: vec![] });
+    }
+
+    #[test]
+    fn a_newcomer_gets_its_share() {
+        let found = census(&[1, 2], &[Some(1); 4]);
+        assert_eq!(plan(id(1), &found), Plan { claim: vec![], release: vec![2, 3] });
+        assert_eq!(plan(id(2), &found), Plan::default());
+    }
+
+    #[test]
+    fn a_node_that_is_not_alive_does_nothing() {
+        assert_eq!(plan(id(3), &census(&[1], &[None, Some(3)])), Plan::default());
+    }
+
+    #[test]
+    fn births_move_on_every_minute() {
+        let owned = [3, 5, 8];
+        let places: Vec<_> = [0, 59, 60, 120, 180, -1].map(|now| birthplace(&owned, now)).into();
+        assert_eq!(places, [Some(3), Some(3), Some(5), Some(8), Some(3), Some(8)]);
+        assert_eq!(birthplace(&[], 7), None);
+    }
+
+    proptest! {
+        /// However nodes come and go, and whoever acts first: once nobody comes or goes, all
+        /// shards are owned, evenly, after each node has acted a few times.
+        #[test]
+        fn shards_end_up_shared_evenly(
+            nodes in prop::collection::btree_set(0..9_u128, 1..6),
+            owners in prop::collection::vec(prop::option::of(0..9_u128), 1..70),
+        ) {
+            let nodes: Vec<u128> = nodes.into_iter().collect();
+            // The lease of whoever is gone has run out.
+            let owners: Vec<_> =
+                owners.into_iter().map(|owner| owner.filter(|o| nodes.contains(o))).collect();
+            let mut census = census(&nodes, &owners);
+            for _ in 0..3 {
+                for node in &nodes {
+                    let Plan { claim, release } = plan(id(*node), &census);
+                    prop_assert!(claim.is_empty() || release.is_empty());
+                    for shard in claim {
+                        let owner = &mut census.owners[usize::from(shard)];
+                        prop_assert_eq!(*owner, None);
+                        *owner = Some(id(*node));
+                    }
+                    for shard in release {
+                        prop_assert_eq!(census.owners[usize::from(shard)], Some(id(*node)));
+                        census.owners[usize::from(shard)] = None;
+                    }
+                }
+            }
+            let count = |node| census.owners.iter().filter(|o| **o == Some(id(node))).count();
+            let counts: Vec<usize> = nodes.iter().map(|node| count(*node)).collect();
+            prop_assert_eq!(counts.iter().sum::<usize>(), census.owners.len());
+            prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Lists of sagas.
+//!
+//! Every condition is a range of some index. The index by definition, status and id answers for a
+//! definition, for a status and for both by merging the newest of a few ranges; a text is a range
+//! of ids, or one of business keys.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::ports::queries::{SagaFilter, SagaSummary};
+use crate::saga::id::SagaId;
+use crate::store::postgres::failure::Failure;
+use crate::store::postgres::ledger::read::SummaryRow;
+use crate::store::postgres::schema::orchestrator::{saga_counts, sagas};
+use crate::store::prefix;
+
+/// The most sagas with a matching business key that are gathered and sorted. Beyond that many, the
+/// newest of them are found by walking down from the newest saga: where matches are that frequent,
+/// a page is soon full.
+const FEW: i64 = 1_000;
+
+/// Which ids a page may hold, from `first` and before `end`, and how many of them.
+#[derive(Clone, Copy)]
+struct Page {
+    first: Uuid,
+    end: Uuid,
+    limit: u32,
+}
+
+/// Reads sagas, newest first, from the one before `before`.
+pub(super) fn page(
+    connection: &mut PgConnection,
+    filter: &SagaFilter,
+    before: Option<SagaId>,
+    limit: u32,
+) -> Result<Vec<SagaSummary>, Failure> {
+    let end = before.map_or(Uuid::max(), |id| id.0);
+    let page = Page { first: Uuid::nil(), end, limit };
+    let kinds = kinds(connection, filter)?;
+    let rows = match filter.text.as_deref().filter(|text| !text.is_empty()) {
+        None => newest(connection, &kinds, page, None)?,
+        Some(text) => {
+            let mut rows = with_key(connection, &kinds, page, text)?;
+            if let Some((first, last)) = prefix::id_range(text) {
+                let beyond = Uuid::from_u128(last.as_u128().saturating_add(1));
+                let page = Page { first, end: end.min(beyond), limit };
+                rows.extend(newest(connection, &kinds, page, None)?);
+            }
+            rows
+        }
+    };
+    let by_id: BTreeMap<SagaId, SummaryRow> = rows.into_iter().map(|row| (row.id(), row)).collect();
+    by_id.into_values().rev().take(limit as usize).map(SummaryRow::summary).collect()
+}
+
+/// The (definition, status) pairs that pass the filter; none where everything passes.
+fn kinds(
+    connection: &mut PgConnection,
+    filter: &SagaFilter,
+) -> QueryResult<Option<Vec<(String, String)>>> {
+    if filter.definition.is_none() && filter.status.is_none() {
+        return Ok(None);
+    }
+    let mut kinds = saga_counts::table
+        .select((saga_counts::definition, saga_counts::status))
+        .distinct()
+        .into_boxed::<Pg>();
+    if let Some(definition) = &filter.definition {
+        kinds = kinds.filter(saga_counts::definition.eq(definition.as_str()));
+    }
+    if let Some(status) = filter.status {
+        kinds = kinds.filter(saga_counts::status.eq(status.as_str()));
+    }
+    kinds.load(connection).map(Some)
+}
+
+/// The newest sagas of these kinds, `page.limit` of each at most, whose business key begins with
+/// `key` if there is one.
+fn newest(
+    connection: &mut PgConnection,
+    kinds: &Option<Vec<(String, String)>>,
+    page: Page,
+    key: Option<&str>,
+) -> QueryResult<Vec<SummaryRow>> {
+    let query = || {
+        let query = sagas::table
+            .select(SummaryRow::as_select())
+            .filter(sagas::id.ge(page.first))
+            .filter(sagas::id.lt(page.end))
+            .order(sagas::id.desc())
+            .limit(i64::from(page.limit))
+            .into_boxed::<Pg>();
+        let Some(key) = key else { return query };
+        // Appending nothing keeps PostgreSQL from gathering and sorting all keys of the range.
+        let query = query.filter(sagas::business_key.concat("").ge(key));
+        match prefix::successor(key) {
+            Some(end) => query.filter(sagas::business_key.concat("").lt(end)),
+            None => query,
+        }
+    };
+    let Some(kinds) = kinds else { return query().load(connection) };
+    let mut rows = Vec::new();
+    for (definition, status) in kinds {
+        rows.extend(
+            query()
+                .filter(sagas::definition.eq(definition))
+                .filter(sagas::status.eq(status))
+                .load::<SummaryRow>(connection)?,
+        );
+    }
+    Ok(rows)
+}
+
+/// The newest sagas of these kinds whose business key begins with `text`.
+fn with_key(
+    connection: &mut PgConnection,
+    kinds: &Option<Vec<(String, String)>>,
+    page: Page,
+    text: &str,
+) -> Result<Vec<SummaryRow>, Failure> {
+    let mut matches = sagas::table
+        .select(sagas::id)
+        .filter(sagas::business_key.ge(text))
+        .limit(FEW + 1)
+        .into_boxed::<Pg>();
+    if let Some(end) = prefix::successor(text) {
+        matches = matches.filter(sagas::business_key.lt(end));
+    }
+    let mut ids: Vec<Uuid> = matches.load(connection)?;
+    if ids.len() as i64 > FEW {
+        return Ok(newest(connection, kinds, page, Some(text))?);
+    }
+    ids.retain(|id| *id < page.end);
+    let mut rows: Vec<SummaryRow> = sagas::table
+        .filter(sagas::id.eq_any(&ids))
+        .select(SummaryRow::as_select())
+        .load(connection)?;
+    rows.retain(|row| row.is_one_of(kinds.as_deref()));
+    rows.sort_unstable_by_key(|row| Reverse(row.id()));
+    rows.truncate(page.limit as usize);
+    Ok(rows)
+}
