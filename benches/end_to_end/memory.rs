@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix::System;
 use anyhow::{Context as _, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use skald::actors::{Membership, NodeRunner, Surroundings};
+use skald::actors::{MAX_OUTSTANDING, Membership, NodeRunner, Surroundings};
 use skald::bus::in_process::InProcessBus;
 use skald::bus::topology;
 use skald::orders::definition::definition;
@@ -93,6 +93,7 @@ async fn start(folder: &Path) -> anyhow::Result<(NodeRunner, Arc<dyn Bus>)> {
         catalogue,
         definition: reference,
         sleep_after: SLEEP_AFTER,
+        max_outstanding: MAX_OUTSTANDING,
     };
     Ok((NodeRunner::start(membership, surroundings).await?, bus))
 }

@@ -1,7 +1,7 @@
 //! What the actors of one shard share. They all live on one thread.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use super::timers::Timers;
 use crate::ports::Clock;
 use crate::ports::ledger::Shard;
 use crate::saga::catalogue::Catalogue;
+use crate::saga::id::QueueName;
 use crate::saga::input::Ignored;
 use crate::saga::outage::QueueWatch;
 
@@ -38,6 +39,17 @@ pub struct House {
     pub ignored: RefCell<HashMap<Ignored, u64>>,
     /// Sagas in memory.
     pub awake: Cell<u64>,
+    /// What all shards of the node come to.
+    pub load: Rc<Load>,
+    /// How many commands may be outstanding in one queue before orders are refused.
+    pub max_outstanding: u64,
+}
+
+/// What all shards of a node come to, as of its last beat.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// Commands outstanding, by queue.
+    pub outstanding: RefCell<BTreeMap<QueueName, u64>>,
 }
 
 impl House {

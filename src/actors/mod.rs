@@ -12,10 +12,11 @@
 //! | actor | how many | mailbox | bounded by |
 //! |---|---|---|---|
 //! | `SagaActor` | one for each saga in memory | `Tell` | 16; more wait at the registry's sender |
+//! | `Node` | one | `Deposed`, `Leave`, timers | – |
 //! | `Registry` | one a shard | `Submit`, `Knock`, `Answers`, `Tick`, … | 4,096; submissions get 503, replies wait |
 //! | `Journal` | one a shard | `Commit` | one entry a saga, and the batcher's limit |
 //! | `Publisher` | one a shard | `Committed`, receipts | one message a transaction; the feeds' windows |
-//! | `Deadlines` | one a shard, own thread | timers only | – |
+//! | `Deadlines` | one a shard, on a thread of theirs | timers only | – |
 //!
 //! All but the last share one thread, so what they share needs no locks (`house`). A saga's actor
 //! is a cache: it may end at any moment, and the registry makes another one from the store. The
@@ -48,3 +49,4 @@ pub use handle::Handle;
 pub use node::{Membership, NodeRunner, StartError};
 pub use recovery::RecoveryError;
 pub use shard::{Surroundings, TakeOverError};
+pub use submit::MAX_OUTSTANDING;

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use super::blocking::Blocking;
 use super::dead_letters;
 use super::handle::{Board, Handle, Post};
+use super::house::{House, Load};
 use super::journal::Deposed;
 use super::panic::AbortOnPanic;
 use super::shard::{OwnedShard, Surroundings, TakeOverError, guarded};
@@ -101,6 +102,7 @@ impl NodeRunner {
             errands: Blocking::new(1),
             owned: BTreeMap::new(),
             refused: BTreeMap::new(),
+            load: Rc::default(),
             trusted_until: Instant::now(),
             beating: false,
             changing: false,
@@ -161,6 +163,7 @@ struct Node {
     owned: BTreeMap<Shard, (i64, OwnedShard)>,
     /// Shards that could not be taken over, and why. Left to others.
     refused: BTreeMap<Shard, String>,
+    load: Rc<Load>,
     trusted_until: Instant,
     beating: bool,
     /// Whether shards are being claimed or given up.
@@ -244,7 +247,7 @@ impl Node {
             self.errands.clone(),
             self.surroundings.clone(),
             self.poller.clone(),
-            ctx.address().recipient(),
+            (ctx.address().recipient(), Rc::clone(&self.load)),
             claim,
             release,
         );
@@ -307,12 +310,10 @@ impl Node {
         owned.into_iter().for_each(|shard| self.halt(shard));
     }
 
-    /// Sets the gauges.
+    /// Adds up what the shards are busy with, and sets the gauges.
     fn show(&self) {
         let houses = || self.owned.values().map(|(_, owned)| &owned.house);
-        let sum = |count: &dyn Fn(&Rc<super::house::House>) -> u64| {
-            houses().map(count).sum::<u64>() as f64
-        };
+        let sum = |count: &dyn Fn(&Rc<House>) -> u64| houses().map(count).sum::<u64>() as f64;
         metrics::gauge!("skald_shards_owned").set(self.owned.len() as f64);
         metrics::gauge!("skald_sagas_awake").set(sum(&|house| house.awake.get()));
         metrics::gauge!("skald_journal_waiting")
@@ -321,9 +322,12 @@ impl Node {
             .set(sum(&|house| house.shared.lag.get().commands));
         metrics::gauge!("skald_mark_lag", "kind" => "events")
             .set(sum(&|house| house.shared.lag.get().events));
+        let mut outstanding = self.load.outstanding.borrow_mut();
         for queue in self.surroundings.catalogue.queues() {
+            let count = houses().map(|house| house.queues.borrow().outstanding(&queue)).sum();
             metrics::gauge!("skald_commands_outstanding", "queue" => queue.to_string())
-                .set(sum(&|house| house.queues.borrow().outstanding(&queue)));
+                .set(count as f64);
+            outstanding.insert(queue, count);
         }
     }
 
@@ -347,7 +351,7 @@ async fn change(
     errands: Blocking,
     surroundings: Surroundings,
     poller: ArbiterHandle,
-    deposed: Recipient<Deposed>,
+    (deposed, load): (Recipient<Deposed>, Rc<Load>),
     claim: Vec<Shard>,
     release: Vec<Shard>,
 ) -> Result<Taken, StoreError> {
@@ -372,6 +376,7 @@ async fn change(
             surroundings.clone(),
             poller.clone(),
             deposed.clone(),
+            Rc::clone(&load),
         );
         taken.push((shard, state.epoch, owned.await));
     }

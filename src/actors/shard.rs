@@ -8,7 +8,7 @@ use actix::prelude::*;
 use tokio::task::JoinHandle;
 
 use super::deadlines::Deadlines;
-use super::house::House;
+use super::house::{House, Load};
 use super::journal::{Deposed, Journal, Shared};
 use super::panic::AbortOnPanic;
 use super::publisher::{Introduce, Publisher};
@@ -41,6 +41,9 @@ pub struct Surroundings {
     pub definition: DefinitionRef,
     /// After how long without anything to do a saga is dropped from memory.
     pub sleep_after: Duration,
+    /// How many commands may be outstanding in one queue before orders are refused; usually
+    /// [`MAX_OUTSTANDING`](super::MAX_OUTSTANDING).
+    pub max_outstanding: u64,
 }
 
 /// Why a shard can't be run.
@@ -80,8 +83,11 @@ impl OwnedShard {
         surroundings: Surroundings,
         poller: ArbiterHandle,
         deposed: Recipient<Deposed>,
+        load: Rc<Load>,
     ) -> Result<Self, TakeOverError> {
-        let Surroundings { ledger, door, bus, clock, catalogue, sleep_after, .. } = surroundings;
+        let Surroundings {
+            ledger, door, bus, clock, catalogue, sleep_after, max_outstanding, ..
+        } = surroundings;
         let since = clock.now();
         let shared = Rc::new(Shared::default());
         let publisher = Publisher::new(
@@ -113,6 +119,8 @@ impl OwnedShard {
             queues: Default::default(),
             ignored: Default::default(),
             awake: Default::default(),
+            load,
+            max_outstanding,
         });
         let registry =
             Registry::new(Rc::clone(&house), Arc::clone(&ledger), Arc::clone(&door), sleep_after)

@@ -13,8 +13,9 @@ use crate::ports::orchestrator::{NewOrder, SubmitError, Submitted};
 use crate::saga::event::Birth;
 use crate::saga::id::DefinitionRef;
 
-/// How many commands may be outstanding in one queue before orders are refused. They are what the
-/// process holds in memory for a worker that is away: some 60 MB.
+/// How many commands may be outstanding in one queue before orders are refused, counted over all
+/// shards of the node as of its last beat, and in the shard itself to the moment. They are what the
+/// process holds in memory for a worker that is away: some 500 MB.
 pub const MAX_OUTSTANDING: u64 = 120_000;
 
 /// When a refused client should come back: a queue that is full takes seconds to drain.
@@ -69,8 +70,12 @@ impl Registry {
         if self.house.shared.store_is_away.load(Ordering::Relaxed) {
             return Err(SubmitError::Store("the store is not available".to_owned()));
         }
-        match self.house.queues.borrow().fullest() {
-            Some((queue, count)) if count >= MAX_OUTSTANDING => full(format!("queue {queue}")),
+        let (queues, node) = (self.house.queues.borrow(), self.house.load.outstanding.borrow());
+        let in_node = node.iter().map(|(queue, count)| (queue, *count));
+        match in_node.chain(queues.fullest()).max_by_key(|(_, count)| *count) {
+            Some((queue, count)) if count >= self.house.max_outstanding => {
+                full(format!("queue {queue}"))
+            }
             _ => Ok(()),
         }
     }

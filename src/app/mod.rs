@@ -32,7 +32,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
-use crate::actors::{Membership, NodeRunner, Surroundings};
+use crate::actors::{MAX_OUTSTANDING, Membership, NodeRunner, Surroundings};
 use crate::config::Config;
 use crate::event_log;
 use crate::http::{self, Api, Options, Services};
@@ -105,6 +105,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         catalogue: catalogue.clone(),
         definition: reference,
         sleep_after: config.actors.sleep_after,
+        max_outstanding: MAX_OUTSTANDING,
     };
     let membership = Membership {
         leases: Arc::clone(&stores.orchestrator.leases),

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use skald::ports::ledger::{Claim, StoredAnswer};
 use skald::ports::orchestrator::{SubmitError, Submitted};
 
-use crate::rig::Rig;
+use crate::rig::{MAX_OUTSTANDING_HERE, Rig};
 
 #[actix::test]
 async fn what_arrives_during_a_commit_shares_the_next_one() {
@@ -52,6 +52,25 @@ async fn two_orders_under_one_key_in_one_commit_become_one_order() {
     let replayed = answers.iter().filter(|answer| matches!(answer, Submitted::Replayed(_))).count();
     assert_eq!((accepted, replayed), (1, 1));
     rig.until_awake(2).await;
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn while_too_many_commands_are_outstanding_orders_are_refused_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::start(folder.path()).await;
+    let mut inventory = rig.commands("inventory").await;
+    let orders = (0..MAX_OUTSTANDING_HERE).map(|_| rig.orchestrator.submit(new(&rig)));
+    join_all(orders).await.into_iter().for_each(|order| drop(order.unwrap()));
+    let refused = rig.submit_order(rig.order(), None).await;
+    assert!(matches!(refused, Err(SubmitError::Busy { .. })), "{refused:?}");
+    rig.until_awake(MAX_OUTSTANDING_HERE).await;
+    let command = inventory.next().await;
+    inventory.refuse(command, "INSUFFICIENT_STOCK").await;
+    let taken = || async { rig.submit_order(rig.order(), None).await.is_ok() };
+    while !taken().await {
+        tokio::task::yield_now().await;
+    }
     rig.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use skald::actors::{Membership, NodeRunner, Surroundings};
+use skald::actors::{MAX_OUTSTANDING, Membership, NodeRunner, Surroundings};
 use skald::bus::in_process::InProcessBus;
 use skald::bus::topology;
 use skald::orders::definition::definition;
@@ -109,6 +109,7 @@ impl Town {
             catalogue: self.catalogue.clone(),
             definition: definition().unwrap().reference(),
             sleep_after: Duration::from_secs(60),
+            max_outstanding: MAX_OUTSTANDING,
         };
         NodeRunner::start(Membership { leases, identity, lease }, surroundings).await.unwrap()
     }

@@ -34,6 +34,9 @@ use crate::gate::Gate;
 /// No wait in these tests takes longer, except by a fault.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// As many commands may be outstanding; more than any other test has.
+pub const MAX_OUTSTANDING_HERE: u64 = 1_000;
+
 /// The machine's clock, moved ahead.
 #[derive(Default)]
 pub struct MovedClock(AtomicI64);
@@ -96,6 +99,7 @@ impl Rig {
                 catalogue,
                 definition: reference,
                 sleep_after,
+                max_outstanding: MAX_OUTSTANDING_HERE,
             },
         )
         .await
