@@ -53,6 +53,19 @@ pub struct Membership {
     pub lease: Duration,
 }
 
+impl Membership {
+    /// How often the lease is renewed, and looked at.
+    fn every(&self) -> Duration {
+        BEAT.min(self.lease / 3)
+    }
+
+    /// How long a renewal is relied on: shorter than the lease by the time until the next look, and
+    /// by a tenth for what is under way then.
+    fn trust(&self) -> Duration {
+        self.lease.mul_f32(0.9).saturating_sub(self.every())
+    }
+}
+
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -198,8 +211,7 @@ impl Node {
             node.beating = false;
             match renewed {
                 Ok(Ok(census)) => {
-                    // A tenth is kept back for what is under way when the time is over.
-                    node.trusted_until = asked + node.membership.lease.mul_f32(0.9);
+                    node.trusted_until = asked + node.membership.trust();
                     board.complain(node.refused.values().cloned().collect());
                     node.follow(&census, ctx);
                 }
@@ -397,8 +409,7 @@ impl Actor for Node {
             }
         }));
         self.beat(ctx);
-        let every = BEAT.min(self.membership.lease / 3);
-        ctx.run_interval(every, Self::beat);
+        ctx.run_interval(self.membership.every(), Self::beat);
         ctx.run_interval(FORGET, Self::forget_claims);
     }
 }
