@@ -1,0 +1,63 @@
+"""A database and a virtual host of this run's own, on the services that scripts/stack started."""
+
+import asyncio
+import base64
+import os
+import urllib.request
+import uuid
+
+import aio_pika
+import psycopg
+
+
+def variable(name):
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise SystemExit(f"{name} is not set: run this with `make interop`") from None
+
+
+class Services:
+    """Gone with the run, whoever is still connected."""
+
+    def __init__(self):
+        self.name = f"skald_{uuid.uuid4().hex}"
+        self.database = variable("SKALD_TEST_POSTGRES").rpartition("/")[0] + f"/{self.name}"
+        self.broker = variable("SKALD_TEST_AMQP").rpartition("/")[0] + f"/{self.name}"
+
+    def __enter__(self):
+        self.on_the_server(f"CREATE DATABASE {self.name}")
+        self.api("PUT", f"vhosts/{self.name}")
+        return self
+
+    def __exit__(self, *_):
+        self.api("DELETE", f"vhosts/{self.name}")
+        self.on_the_server(f"DROP DATABASE {self.name} WITH (FORCE)")
+
+    def on_the_server(self, statement):
+        with psycopg.connect(variable("SKALD_TEST_POSTGRES"), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def rows(self, query, *values):
+        with psycopg.connect(self.database) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def api(self, method, path):
+        login, authority = variable("SKALD_TEST_RABBITMQ_API").removeprefix("http://").split("@")
+        headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+        request = urllib.request.Request(f"http://{authority}/api/{path}", method=method, headers=headers)
+        urllib.request.urlopen(request, timeout=30).close()
+
+    def queue(self, name):
+        """How many messages wait in a queue and how many consume from it; of one that does not exist, none."""
+        return asyncio.run(ask_for(self.broker, name))
+
+
+async def ask_for(broker, queue):
+    async with await aio_pika.connect(broker) as connection:
+        channel = await connection.channel()
+        try:
+            found = await channel.declare_queue(queue, passive=True)
+        except aio_pika.exceptions.ChannelNotFoundEntity:
+            return 0, 0
+        return found.declaration_result.message_count, found.declaration_result.consumer_count
