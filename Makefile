@@ -15,6 +15,11 @@ else
 	scripts/with-stack -- cargo test --locked
 endif
 
+.PHONY: interop
+interop: ## have stock clients of NestJS, golevelup, FastStream and CloudEvents, from npm and PyPI, talk to Skald
+	cargo build --locked
+	tests/interop/run
+
 .PHONY: stack-up
 stack-up: ## start these services to work with, and print where they are
 	scripts/stack up

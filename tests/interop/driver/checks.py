@@ -173,6 +173,7 @@ class Checks:
         self.delivered(saga, "send-confirmation", NOTIFICATION)
         self.notification.kill()
         self.notification = self.clients.node("nestjs", "worker", NOTIFICATION)
+        self.skald.order().ends()  # which shows that the queue has got past the other command
         saga.ends(within=90)
         check(saga.setbacks("send-confirmation") == ["TIMED_OUT"], "the setbacks", saga.setbacks("send-confirmation"))
         return "NestJS with its default noAck: true lost a command with its process: asked again after the time-out"

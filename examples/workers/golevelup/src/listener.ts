@@ -1,7 +1,7 @@
 // A listener: prints every event of every order, one a line.
 
 import 'reflect-metadata';
-import { MessageHandlerErrorBehavior, RabbitMQModule, RabbitSubscribe } from '@golevelup/nestjs-rabbitmq';
+import { defaultNackErrorHandler, RabbitMQModule, RabbitSubscribe } from '@golevelup/nestjs-rabbitmq';
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 
@@ -14,7 +14,7 @@ class Orders {
     routingKey: '#',
     queue: 'shop.golevelup',
     queueOptions: { durable: true, arguments: { 'x-queue-type': 'quorum' } },
-    errorBehavior: MessageHandlerErrorBehavior.NACK,
+    errorHandler: defaultNackErrorHandler, // gone, unless the queue has a dead-letter exchange
   })
   on(event: { type: string; data: object }) {
     console.log(JSON.stringify(event.data));

@@ -4,7 +4,7 @@
 import 'reflect-metadata';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { MessageHandlerErrorBehavior, RabbitMQModule, RabbitRPC } from '@golevelup/nestjs-rabbitmq';
+import { defaultNackErrorHandler, RabbitMQModule, RabbitRPC } from '@golevelup/nestjs-rabbitmq';
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 
@@ -24,7 +24,7 @@ class Notifications {
     queue: 'notification.commands',
     routingKey: 'notification.send',
     createQueueIfNotExists: false, // Skald declares its queues
-    errorBehavior: MessageHandlerErrorBehavior.NACK, // not REQUEUE, which is a hot loop
+    errorHandler: defaultNackErrorHandler, // `errorBehavior` has no effect on RPC, and the default is a hot loop
     usePersistentReplyTo: true,
   })
   send(message: Message) {
