@@ -21,8 +21,9 @@ class Clients:
         """Starts a client and waits until it is the one that consumes from `queue`."""
         wait_for(f"nobody consumes from {queue} any more", lambda: self.services.queue(queue)[1] == 0)
         self.started += 1
+        role = "worker" if queue.endswith(".commands") else "listener"
         program = Program(
-            f"{self.started}-{name}", command, self.folder, AMQP_URL=self.services.broker,
+            f"{self.started}-{name}", command, self.folder, AMQP_URL=self.services.account(role),
             INVENTORY_DB=str(self.stock_file), MAIL_FOLDER=str(self.mails),
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import os
 import urllib.request
 import uuid
@@ -17,6 +18,13 @@ def variable(name):
         raise SystemExit(f"{name} is not set: run this with `make interop`") from None
 
 
+# What accounts may configure, write and read. No client needs more than that.
+RIGHTS = {
+    "worker": ("^$", r"^amq\.default$", r"^(inventory|notification)\.commands$"),
+    "listener": (r"^(shop\..*|order-events)$", r"^shop\..*$", r"^(shop\..*|order-events)$"),
+}
+
+
 class Services:
     """Gone with the run, whoever is still connected."""
 
@@ -28,9 +36,19 @@ class Services:
     def __enter__(self):
         self.on_the_server(f"CREATE DATABASE {self.name}")
         self.api("PUT", f"vhosts/{self.name}")
+        for role, rights in RIGHTS.items():
+            self.api("PUT", f"users/{self.name}_{role}", {"password": self.name, "tags": ""})
+            rights = dict(zip(("configure", "write", "read"), rights))
+            self.api("PUT", f"permissions/{self.name}/{self.name}_{role}", rights)
         return self
 
+    def account(self, role):
+        """Where a client connects that may do only what its role needs."""
+        return f"amqp://{self.name}_{role}:{self.name}@{self.broker.rpartition('@')[2]}"
+
     def __exit__(self, *_):
+        for role in RIGHTS:
+            self.api("DELETE", f"users/{self.name}_{role}")
         self.api("DELETE", f"vhosts/{self.name}")
         self.on_the_server(f"DROP DATABASE {self.name} WITH (FORCE)")
 
@@ -42,10 +60,12 @@ class Services:
         with psycopg.connect(self.database) as connection:
             return connection.execute(query, values).fetchall()
 
-    def api(self, method, path):
+    def api(self, method, path, body=None):
         login, authority = variable("SKALD_TEST_RABBITMQ_API").removeprefix("http://").split("@")
-        headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
-        request = urllib.request.Request(f"http://{authority}/api/{path}", method=method, headers=headers)
+        login = base64.b64encode(login.encode()).decode()
+        headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://{authority}/api/{path}", data, headers, method=method)
         urllib.request.urlopen(request, timeout=30).close()
 
     def queue(self, name):

@@ -25,7 +25,6 @@ class Notifications {
     routingKey: 'notification.send',
     createQueueIfNotExists: false, // Skald declares its queues
     errorHandler: defaultNackErrorHandler, // `errorBehavior` has no effect on RPC, and the default is a hot loop
-    usePersistentReplyTo: true,
   })
   send(message: Message) {
     const { template, orderId, email } = message.data.data;

@@ -41,6 +41,8 @@ const app = await NestFactory.createMicroservice<RmqOptions>(Listener, {
     exchangeType: 'topic',
     wildcards: true, // binds the queue with each pattern
     noAck: false,
+    // With its `id` Nest takes an event for a question, and sends an answer that nobody asked for.
+    deserializer: { deserialize: ({ pattern, data }) => ({ pattern, data }) },
   },
 });
 await app.listen();
