@@ -12,8 +12,8 @@ use skald::bus::in_process::InProcessBus;
 use skald::contract::names::command_type;
 use skald::ports::Clock;
 use skald::ports::bus::{
-    Bus, BusError, DeadLetters, Deliveries, Delivery, Exchange, Message, Outgoing, QueueSpec,
-    Receipt, Settlement,
+    Bus, DeadLetters, Deliveries, Delivery, Exchange, Message, Outgoing, QueueSpec, Receipt,
+    Settlement,
 };
 use skald::saga::id::Timestamp;
 use skald::workers::runtime::Runtime;
@@ -62,14 +62,14 @@ pub struct Rig {
 /// A runtime at work.
 pub struct Running {
     pub stop: watch::Sender<bool>,
-    pub task: JoinHandle<Result<(), BusError>>,
+    pub task: JoinHandle<()>,
 }
 
 impl Running {
     /// Stops it in good order.
     pub async fn stop(self) {
         self.stop.send(true).unwrap();
-        in_time(self.task).await.unwrap().unwrap();
+        in_time(self.task).await.unwrap();
     }
 
     /// Ends it as a crash would: whatever it holds is dropped.
