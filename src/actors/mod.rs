@@ -40,7 +40,6 @@ mod replies;
 mod report;
 pub mod saga;
 mod shard;
-mod source;
 mod submit;
 mod timers;
 

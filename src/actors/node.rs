@@ -8,6 +8,7 @@
 //! before the last renewal that was answered. Whoever is too slow for that (a process that was
 //! suspended) is stopped by the epoch in the store.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,14 +22,15 @@ use super::dead_letters;
 use super::handle::{Board, Handle, Post};
 use super::journal::Deposed;
 use super::panic::AbortOnPanic;
-use super::shard::{OwnedShard, Surroundings, TakeOverError, guarded};
-use super::source::Source;
+use super::shard::{OwnedShard, Surroundings, TakeOverError, Ties, guarded};
 use crate::contract::names::dead_letter_queue;
 use crate::ports::StoreError;
 use crate::ports::bus::BusError;
 use crate::ports::leases::{Census, Leases, Node as Identity};
 use crate::ports::ledger::Shard;
+use crate::ports::source::Source;
 use crate::saga::id::Timestamp;
+use crate::saga::outage::QueueWatch;
 use crate::shards::{Plan, plan};
 
 /// How often the leases are renewed at least; more often where a lease is shorter than three of
@@ -106,6 +108,7 @@ impl NodeRunner {
             changing: false,
             starting: Some(started),
             poller: poller_handle,
+            queues: Rc::default(),
             membership,
             surroundings,
             board,
@@ -155,6 +158,8 @@ struct Node {
     surroundings: Surroundings,
     board: Arc<Board>,
     poller: ArbiterHandle,
+    /// How the workers' queues get on, by what any shard here hears of them.
+    queues: Rc<RefCell<QueueWatch>>,
     /// Renewals go apart from everything else, so that nothing holds them up.
     beat: Blocking,
     errands: Blocking,
@@ -243,8 +248,11 @@ impl Node {
             self.membership.clone(),
             self.errands.clone(),
             self.surroundings.clone(),
-            self.poller.clone(),
-            ctx.address().recipient(),
+            Ties {
+                poller: self.poller.clone(),
+                deposed: ctx.address().recipient(),
+                queues: Rc::clone(&self.queues),
+            },
             claim,
             release,
         );
@@ -323,7 +331,7 @@ impl Node {
             .set(sum(&|house| house.shared.lag.get().events));
         for queue in self.surroundings.catalogue.queues() {
             metrics::gauge!("skald_commands_outstanding", "queue" => queue.to_string())
-                .set(sum(&|house| house.queues.borrow().outstanding(&queue)));
+                .set(sum(&|house| house.outstanding.borrow().of(&queue)));
         }
     }
 
@@ -346,8 +354,7 @@ async fn change(
     membership: Membership,
     errands: Blocking,
     surroundings: Surroundings,
-    poller: ArbiterHandle,
-    deposed: Recipient<Deposed>,
+    ties: Ties,
     claim: Vec<Shard>,
     release: Vec<Shard>,
 ) -> Result<Taken, StoreError> {
@@ -366,13 +373,7 @@ async fn change(
         })??;
     let mut taken = Vec::with_capacity(claimed.len());
     for (shard, state) in claimed {
-        let owned = OwnedShard::take_over(
-            shard,
-            state,
-            surroundings.clone(),
-            poller.clone(),
-            deposed.clone(),
-        );
+        let owned = OwnedShard::take_over(shard, state, surroundings.clone(), ties.clone());
         taken.push((shard, state.epoch, owned.await));
     }
     Ok(taken)
@@ -384,13 +385,10 @@ impl Actor for Node {
     fn started(&mut self, ctx: &mut Self::Context) {
         let Surroundings { bus, door, clock, .. } = self.surroundings.clone();
         let board = Arc::clone(&self.board);
-        actix::spawn(guarded("dead letter consumer", async move {
-            let queue = dead_letter_queue();
-            match Source::open(Arc::clone(&bus), queue, dead_letters::PREFETCH).await {
-                Ok(dead) => dead_letters::collect(dead, bus, door, clock, board).await,
-                Err(error) => tracing::error!(%error, "dead letters can't be consumed"),
-            }
-        }));
+        // Nothing waits for dead letters, so they need not hold up the start.
+        let dead = Source::of(Arc::clone(&bus), dead_letter_queue(), dead_letters::PREFETCH);
+        let collect = dead_letters::collect(dead, bus, door, clock, board);
+        actix::spawn(guarded("dead letter consumer", collect));
         self.beat(ctx);
         let every = BEAT.min(self.membership.lease / 3);
         ctx.run_interval(every, Self::beat);

@@ -69,7 +69,7 @@ impl Registry {
         if self.house.shared.store_is_away.load(Ordering::Relaxed) {
             return Err(SubmitError::Store("the store is not available".to_owned()));
         }
-        match self.house.queues.borrow().fullest() {
+        match self.house.outstanding.borrow().fullest() {
             Some((queue, count)) if count >= MAX_OUTSTANDING => full(format!("queue {queue}")),
             _ => Ok(()),
         }

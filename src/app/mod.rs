@@ -88,7 +88,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     if let Some(path) = &config.event_log {
         let file = event_log::open(path)
             .with_context(|| format!("the event log {} can't be written", path.display()))?;
-        actix::spawn(event_log::write(event_log::listen(bus.as_ref()).await?, file));
+        actix::spawn(event_log::write(event_log::listen(Arc::clone(&bus)).await?, file));
     }
     let for_workers = WorkerStores {
         inventory: stores.inventory.clone(),

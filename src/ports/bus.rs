@@ -223,11 +223,22 @@ pub trait Bus: Send + Sync {
     /// bounds how many of its receipts are open.
     fn publish(&self, outgoing: Outgoing, receipt: Receipt);
 
-    /// Consumes a queue with at most `prefetch` unsettled deliveries.
+    /// Consumes a queue with at most `prefetch` unsettled deliveries, in turns with others.
     fn consume(
         &self,
         queue: &QueueName,
         prefetch: usize,
+    ) -> BoxFuture<'_, Result<Deliveries, BusError>> {
+        self.consume_before_others(queue, prefetch, 0)
+    }
+
+    /// Consumes a queue with at most `prefetch` unsettled deliveries. Consumers of a lower `priority`
+    /// get what those of a higher one have no room for.
+    fn consume_before_others(
+        &self,
+        queue: &QueueName,
+        prefetch: usize,
+        priority: i64,
     ) -> BoxFuture<'_, Result<Deliveries, BusError>>;
 
     /// How each queue that was declared here is doing.
