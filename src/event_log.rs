@@ -40,6 +40,7 @@ pub async fn listen(bus: &dyn Bus) -> Result<Deliveries, BusError> {
         max_length: MAX_LENGTH,
         delivery_limit: DELIVERY_LIMIT,
         dead_letters: DeadLetters::Dropped,
+        expires_after: None,
     })
     .await?;
     bus.consume(&queue, 2 * BATCH).await

@@ -129,13 +129,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
 }
 
 impl Running {
-    /// Waits for SIGTERM or Ctrl-C, then stops in good order.
-    pub async fn wait(self) {
-        stop_signal().await;
-        tracing::info!("stopping");
-        self.stop().await;
-    }
-
     /// Stops in good order: requests under way are answered, workers finish what is in hand, the
     /// shards are given up. What is left of the sagas is taken up by the next owner.
     pub async fn stop(self) {
@@ -152,7 +145,7 @@ impl Running {
 }
 
 /// Waits for SIGTERM or Ctrl-C.
-async fn stop_signal() {
+pub async fn stop_signal() {
     let mut terminate = match signal(SignalKind::terminate()) {
         Ok(terminate) => terminate,
         Err(error) => return tracing::error!(%error, "signals can't be received; stopping"),

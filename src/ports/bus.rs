@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -69,6 +70,9 @@ pub struct QueueSpec {
     pub delivery_limit: u32,
     /// Where its dead letters go.
     pub dead_letters: DeadLetters,
+    /// The broker deletes it, and what it holds, once nobody has consumed it for this long; none for
+    /// never. A bus that dies with its process has no need to.
+    pub expires_after: Option<Duration>,
 }
 
 /// Where a queue's dead letters go.

@@ -18,8 +18,9 @@ use futures_util::future::try_join_all;
 use tokio::time::sleep;
 
 use super::ends::{self, Ends};
+use super::failed;
 use super::orders::Profile;
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::failure::Failure;
 use crate::orders::OrderId;
 use crate::ports::bus::Deliveries;
 use crate::saga::id::SagaId;
@@ -83,9 +84,13 @@ pub async fn run(
     events: Deliveries,
     progress: Arc<Progress>,
 ) -> Result<Measured, Failure> {
-    let url: Uri = plan.url.parse().map_err(|_| unexpected("the API has no URL"))?;
+    let url: Uri = plan.url.parse().map_err(|_| failed("the API has no URL"))?;
     let ends = Rc::new(Ends::default());
-    rt::spawn(ends::take(events, Rc::clone(&ends)));
+    let taken = Rc::clone(&ends);
+    rt::spawn(async move {
+        ends::take(events, Rc::clone(&taken)).await;
+        taken.close();
+    });
     let connector = awc::Connector::new().limit(CONNECTIONS);
     let http = awc::Client::builder().connector(connector).timeout(ANSWER_WITHIN).finish();
     let customers = plan.concurrency;
@@ -103,6 +108,9 @@ pub async fn run(
     try_join_all((0..customers).map(|_| run.be_customer())).await?;
     run.ends.close();
     let Log { accepted, latencies, last_end } = run.measured.into_inner();
+    if accepted.len() as u64 != run.plan.orders {
+        return Err(failed("the events that tell of ends stopped coming"));
+    }
     let elapsed = last_end.map_or(Duration::ZERO, |end| end.duration_since(started));
     Ok(Measured { accepted, latencies, elapsed })
 }
@@ -169,7 +177,7 @@ impl Run {
     fn body(&self, n: u64) -> Result<Bytes, Failure> {
         let mut body = self.body.borrow_mut();
         let written = self.plan.profile.order(n).write_to(&mut body);
-        written.map_err(|_| unexpected("an order could not be written"))?;
+        written.map_err(|_| failed("an order could not be written"))?;
         Ok(body.split().freeze())
     }
 
@@ -190,14 +198,14 @@ impl Run {
         match status {
             StatusCode::ACCEPTED => match ids(&answer) {
                 Some((order, saga)) => Ok(Sent::Accepted(order, saga)),
-                None => Err(unexpected("an accepted order has no ids")),
+                None => Err(failed("an accepted order has no ids")),
             },
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::CONFLICT => Ok(Sent::Again(pause)),
             status => {
                 let answer = String::from_utf8_lossy(&answer);
-                Err(unexpected(&format!("an order was answered with {status}: {answer}")))
+                Err(failed(format!("an order was answered with {status}: {answer}")))
             }
         }
     }
@@ -207,10 +215,6 @@ impl Run {
 fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     seconds.map_or(AGAIN_AFTER, Duration::from_secs)
-}
-
-fn unexpected(what: &str) -> Failure {
-    Failure::new(Exit::Failed, "DEMO_FAILED", what)
 }
 
 /// The two ids in the answer to an accepted order.

@@ -91,6 +91,7 @@ impl Rig {
             let commands = QueueSpec {
                 delivery_limit,
                 dead_letters: DeadLetters::Kept,
+                expires_after: None,
                 ..queue(&format!("{service}.commands"), bindings, 1000)
             };
             bus.declare(&commands).await.unwrap();
@@ -195,6 +196,7 @@ fn queue(name: &str, bindings: Vec<(Exchange, String)>, max_length: usize) -> Qu
         max_length,
         delivery_limit: 1000,
         dead_letters: DeadLetters::Dropped,
+        expires_after: None,
     }
 }
 
