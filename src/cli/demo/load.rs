@@ -1,4 +1,5 @@
-//! The load: a closed loop of customers, each of whom orders again once the last order has ended.
+//! The load: a closed loop of customers, each of whom orders again once the last order has ended, or
+//! orders at a fixed rate.
 //!
 //! It shares its machine with what it measures, so it has to be cheap: one thread, connections that
 //! are kept, bodies written by hand, and answers of which only two ids are read.
@@ -15,7 +16,7 @@ use awc::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use awc::http::{StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::try_join_all;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use super::ends::{self, Ends};
 use super::failed;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub orders: u64,
     /// How many may be unfinished at a time.
     pub concurrency: usize,
+    /// How long after one order the next is due; none where it is sent once another has ended.
+    pub interval: Option<Duration>,
 }
 
 /// What was measured.
@@ -54,7 +57,8 @@ pub struct Plan {
 pub struct Measured {
     /// Every order that was accepted.
     pub accepted: Vec<OrderId>,
-    /// From just before an order was first sent to its end, in microseconds.
+    /// From just before an order was first sent, or from when it was due, to its end, in
+    /// microseconds.
     pub latencies: Vec<u64>,
     /// From just before the first order was sent to the last end.
     pub elapsed: Duration,
@@ -103,10 +107,11 @@ pub async fn run(
         ends,
         progress,
         measured: RefCell::default(),
+        started: Instant::now(),
     };
-    let started = Instant::now();
     try_join_all((0..customers).map(|_| run.be_customer())).await?;
     run.ends.close();
+    let started = run.started;
     let Log { accepted, latencies, last_end } = run.measured.into_inner();
     if accepted.len() as u64 != run.plan.orders {
         return Err(failed("the events that tell of ends stopped coming"));
@@ -125,6 +130,7 @@ struct Run {
     ends: Rc<Ends>,
     progress: Arc<Progress>,
     measured: RefCell<Log>,
+    started: Instant,
 }
 
 #[derive(Default)]
@@ -144,7 +150,7 @@ enum Sent {
 impl Run {
     async fn be_customer(&self) -> Result<(), Failure> {
         while let Some(n) = self.next_order() {
-            let sent = Instant::now();
+            let sent = self.due(n).await;
             let (order, saga) = self.submit(n).await?;
             let Some(end) = self.ends.of(saga).await else { return Ok(()) };
             let mut log = self.measured.borrow_mut();
@@ -155,6 +161,15 @@ impl Run {
             self.progress.0.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Waits until an order is due, and says since when: however late it is sent, its time counts
+    /// from then, or a server that stops would be asked less and look better.
+    async fn due(&self, n: u64) -> Instant {
+        let Some(interval) = self.plan.interval else { return Instant::now() };
+        let due = self.started + interval.mul_f64(n as f64);
+        sleep_until(due.into()).await;
+        due
     }
 
     fn next_order(&self) -> Option<u64> {

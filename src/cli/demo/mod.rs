@@ -12,11 +12,13 @@
 //! | `services` | a PostgreSQL and a RabbitMQ for it alone |
 //! | `process` | a process that does not outlive the demo |
 //! | `folder` | where the data is kept |
+//! | `cost` | what processes cost meanwhile |
 //! | `audit` | reads what the API says, and checks it |
 //! | `report` | what is printed (pure) |
 
 mod audit;
 mod catalogue;
+mod cost;
 mod ends;
 mod folder;
 mod load;
@@ -28,11 +30,14 @@ mod stack;
 mod stage;
 mod watch;
 
+use std::time::Duration;
+
 use actix_web::rt::System;
 use clap::{Arg, Args};
 use fastrand::Rng;
 
 use self::catalogue::{Catalogue, Demand};
+use self::cost::Meter;
 use self::folder::Folder;
 use self::load::{Measured, Plan};
 use self::orders::{Lines, Profile};
@@ -68,6 +73,13 @@ pub struct Demo {
     /// How many orders may be unfinished at a time
     #[arg(long, value_name = "N", default_value_t = CONCURRENCY, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     concurrency: u32,
+    /// Submit so many orders a second, whatever becomes of those before, and count an order's time
+    /// from when it was due; --concurrency bounds how many are unfinished all the same
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: Option<u32>,
+    /// Tell what this process and its descendants cost, too
+    #[arg(long, value_name = "NAME=PID", value_parser = cost::parse, hide = true)]
+    measure: Vec<cost::Measured>,
     /// Run in separate processes on PostgreSQL and RabbitMQ: those of SKALD_STORE_URL and
     /// SKALD_BUS_URL, or new ones that scripts/with-stack starts
     #[arg(long)]
@@ -171,21 +183,26 @@ impl Demo {
             .map(|product| (product.id.clone(), product.on_hand))
             .collect();
         stage.stock(&expected).await?;
+        let processes = stage.processes().into_iter().chain(self.measure.iter().cloned());
+        let meter = Meter::start(processes.collect());
         let measured = stage
             .load(Plan {
                 url: format!("{}/v1/orders", stage.url()),
                 profile: Profile::new(catalogue, lines, self.seed),
                 orders: self.orders,
                 concurrency: self.concurrency as usize,
+                interval: self.rate.map(|rate| Duration::from_secs(1) / rate),
             })
             .await?;
-        self.report(stage, measured, &expected).await
+        let costs = meter.read(self.orders);
+        self.report(stage, measured, costs, &expected).await
     }
 
     async fn report(
         &self,
         stage: &Stage,
         mut measured: Measured,
+        processes: Vec<cost::Cost>,
         expected: &[(ProductId, i64)],
     ) -> Result<(), Failure> {
         let audit = audit::read(stage.client()).await?;
@@ -200,11 +217,13 @@ impl Demo {
             cancelled: audit.count(OrderStatus::Cancelled),
             sagas_per_second: per_second(orders, measured.elapsed),
             p50_ms: millis(percentile(&measured.latencies, 50)),
+            p95_ms: millis(percentile(&measured.latencies, 95)),
             p99_ms: millis(percentile(&measured.latencies, 99)),
             mails: audit.stats.mails(),
             stock_adds_up,
             transitions_per_commit: audit.stats.transitions_per_commit,
             cancelled_by_reason: audit.cancelled_by_reason,
+            processes,
         };
         match self.output {
             Output::Json => {

@@ -74,9 +74,9 @@ impl Process {
         }
     }
 
-    /// Its number.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// Its name and its number.
+    pub fn identity(&self) -> (&'static str, u32) {
+        (self.name, self.child.id())
     }
 
     /// Fails where it has ended.

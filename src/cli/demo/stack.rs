@@ -76,6 +76,11 @@ impl Stack {
         Arc::clone(&self.bus)
     }
 
+    /// The names of its processes, and their numbers.
+    pub fn processes(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        [&self.orchestrator].into_iter().chain(&self.workers).map(Process::identity)
+    }
+
     /// Fails where a process has ended.
     ///
     /// # Errors

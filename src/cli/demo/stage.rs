@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::de::IgnoredAny;
 use tokio::sync::oneshot;
 
+use super::cost;
 use super::ends::EVENTS;
 use super::failed;
 use super::load::{self, Measured, Plan, Progress};
@@ -90,6 +91,18 @@ impl Stage {
     /// A client of it.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The processes that it runs in, and the generator's if that is another one.
+    pub fn processes(&self) -> Vec<cost::Measured> {
+        let this = std::process::id();
+        match &self.skald {
+            Skald::Embedded(_) => vec![("skald and generator".to_owned(), this)],
+            Skald::Stack(stack) => {
+                let others = stack.processes().map(|(name, id)| (name.to_owned(), id));
+                [("generator".to_owned(), this)].into_iter().chain(others).collect()
+            }
+        }
     }
 
     /// Puts products into the warehouse.
