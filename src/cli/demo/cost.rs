@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_tree_counts_all_but_what_is_measured_apart() {
-        let process = |id, parent| (id, Entry { parent, ticks: 1 << id });
+        let process = |id, parent| (id, Entry { parent, ticks: 1_u64 << id });
         let table = Table([process(1, 0), process(2, 1), process(3, 2), process(4, 1)].into());
         let named = |ids: &[u32]| ids.iter().map(|id| (String::new(), *id)).collect::<Vec<_>>();
         assert_eq!(table.ticks(&named(&[1])), [0b11110]);
