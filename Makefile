@@ -15,6 +15,11 @@ else
 	scripts/with-stack -- cargo test --locked
 endif
 
+.PHONY: interop
+interop: ## have stock clients of NestJS, golevelup, FastStream and CloudEvents, from npm and PyPI, talk to Skald
+	cargo build --locked
+	tests/interop/run
+
 .PHONY: stack-up
 stack-up: ## start these services to work with, and print where they are
 	scripts/stack up
@@ -30,9 +35,9 @@ lint: ## formatting, clippy and documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 .PHONY: bench
-bench: ## measure this machine: sagas/s, transitions per commit, latency of one order at a time
-	cargo build --release --locked
-	cargo bench --locked --bench end_to_end
+bench: ## measure this machine: sagas/s embedded and on PostgreSQL and RabbitMQ, latency, memory, limits
+	cargo bench --locked --bench end_to_end --no-run
+	scripts/with-stack postgres rabbitmq -- cargo bench --locked --bench end_to_end
 
 .PHONY: demo
 demo: ## a thousand orders through the embedded Skald

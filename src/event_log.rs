@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::ports::bus::{Bus, BusError, DeadLetters, Deliveries, Delivery, Exchange, QueueSpec};
+use crate::ports::bus::{Bus, BusError, DeadLetters, Delivery, Exchange, QueueSpec};
+use crate::ports::source::Source;
 use crate::saga::id::QueueName;
 
 /// Events written with one sync.
@@ -32,7 +33,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the queue can't be made.
-pub async fn listen(bus: &dyn Bus) -> Result<Deliveries, BusError> {
+pub async fn listen(bus: Arc<dyn Bus>) -> Result<Source, BusError> {
     let queue = QueueName::from("skald.event-log");
     bus.declare(&QueueSpec {
         name: queue.clone(),
@@ -40,9 +41,10 @@ pub async fn listen(bus: &dyn Bus) -> Result<Deliveries, BusError> {
         max_length: MAX_LENGTH,
         delivery_limit: DELIVERY_LIMIT,
         dead_letters: DeadLetters::Dropped,
+        expires_after: None,
     })
     .await?;
-    bus.consume(&queue, 2 * BATCH).await
+    Source::of(bus, queue, 2 * BATCH).open().await
 }
 
 /// Opens the file, to append to it.
@@ -58,13 +60,14 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes events as they come. Ends with its consumer.
-pub async fn write(mut events: Deliveries, file: File) {
+/// Writes events as they come, for as long as its thread lives.
+pub async fn write(mut events: Source, file: File) {
     let file = Arc::new(file);
     let mut batch: Vec<Delivery> = Vec::with_capacity(BATCH);
     // A failed write may have left part of a line, which must not spoil the next one.
     let mut cut_short = false;
-    while events.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        events.recv_many(&mut batch, BATCH).await;
         let start = if cut_short { vec![b'\n'] } else { Vec::new() };
         let lines = batch.iter().fold(start, |mut lines, delivery| {
             lines.extend_from_slice(&delivery.message.body);

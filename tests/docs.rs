@@ -106,3 +106,19 @@ fn every_message_in_the_contracts_page_is_a_golden_one() {
         assert!(golden.contains(&example.as_str()), "no such message is sent: {example}");
     }
 }
+
+#[test]
+fn every_snippet_of_a_worker_in_the_contracts_page_is_part_of_one_that_is_tested() {
+    let folders = ["nestjs/src", "golevelup/src", "faststream"];
+    let files = folders.map(|folder| sources(&format!("examples/workers/{folder}"))).concat();
+    let page = read("docs/contracts.md");
+    let snippets = ["```ts\n", "```python\n"].map(|start| {
+        let blocks = page.split(start).skip(1).map(|rest| rest.split_once("```").unwrap().0);
+        blocks.collect::<Vec<_>>()
+    });
+    let snippets = snippets.concat();
+    assert!(snippets.len() >= 5, "not all found: {snippets:?}");
+    for snippet in snippets {
+        assert!(files.iter().any(|file| file.contains(snippet)), "in no example: {snippet}");
+    }
+}

@@ -6,17 +6,29 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::services::Installation;
 
 /// Ticks a second of the times in `/proc`. The kernel counts otherwise inside, but tells programs
 /// hundredths.
 const TICKS_A_SECOND: u32 = 100;
 
+/// One-line orders.
+#[derive(Clone, Copy)]
+pub struct Load {
+    pub orders: u32,
+    /// How many may be unfinished at a time.
+    pub concurrency: u32,
+    /// Orders a second; none where one is sent when another has ended.
+    pub rate: Option<u32>,
+}
+
 /// What a run said, and what it cost.
 pub struct Run {
     /// What it said.
     pub said: Said,
-    /// Processor time of the whole process, start and accounts included.
+    /// Processor time of the whole process and those it started, start and accounts included.
     pub cpu: Duration,
 }
 
@@ -26,25 +38,47 @@ pub struct Run {
 pub struct Said {
     pub sagas_per_second: f64,
     pub p50_ms: f64,
+    pub p95_ms: f64,
     pub p99_ms: f64,
     pub transitions_per_commit: f64,
+    pub processes: Vec<Cost>,
 }
 
-/// Runs one-line orders in the folder `data`, which must not be there yet.
+/// What a process cost while the load ran.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    pub process: String,
+    pub cpu_ms_per_saga: f64,
+    #[serde(default)]
+    pub memory_bytes: u64,
+}
+
+/// Runs orders in the folder `data`, which must not be there yet: within one process, or in many on
+/// the services of `installation`.
 ///
 /// # Errors
 /// When the demo fails, be it because the stock does not add up.
-pub fn run(data: &Path, orders: u32, concurrency: u32) -> anyhow::Result<Run> {
+pub fn run(data: &Path, load: Load, installation: Option<&Installation>) -> anyhow::Result<Run> {
     ensure!(!data.exists(), "{} was used before", data.display());
     let before = cpu_of_children()?;
-    let output = Command::new(env!("CARGO_BIN_EXE_skald"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skald"));
+    command
         .args(["demo", "--lines", "1", "-o", "json"])
-        .args(["--orders", &orders.to_string(), "--concurrency", &concurrency.to_string()])
+        .args([
+            "--orders",
+            &load.orders.to_string(),
+            "--concurrency",
+            &load.concurrency.to_string(),
+        ])
+        .args(load.rate.map(|rate| format!("--rate={rate}")))
         .arg("--data-dir")
         .arg(data)
-        .stdin(Stdio::null())
-        .output()
-        .context("skald can't be started")?;
+        .stdin(Stdio::null());
+    if let Some(installation) = installation {
+        installation.add_to(command.arg("--stack"));
+    }
+    let output = command.output().context("skald can't be started")?;
     let cpu = cpu_of_children()? - before;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(Run { said: serde_json::from_slice(&output.stdout)?, cpu })

@@ -5,11 +5,12 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::demo;
+use crate::demo::{self, Load};
 use crate::report::{Latency, median};
 
 /// Enough for a median and a rough 99th percentile.
 const ORDERS: u32 = 300;
+const ONE_BY_ONE: Load = Load { orders: ORDERS, concurrency: 1, rate: None };
 /// Appends measured before the orders, and again after them: the machine may drift meanwhile.
 const APPENDS: usize = 300;
 /// Two pages of a database: what a small commit writes.
@@ -20,7 +21,7 @@ pub fn measure(folder: &Path) -> anyhow::Result<Latency> {
     eprintln!("latency");
     fs::create_dir(folder)?;
     let mut appends = append_and_sync(&folder.join("before"))?;
-    let said = demo::run(&folder.join("data"), ORDERS, 1)?.said;
+    let said = demo::run(&folder.join("data"), ONE_BY_ONE, None)?.said;
     appends.extend(append_and_sync(&folder.join("after"))?);
     let fsync_ms = median(appends);
     Ok(Latency {

@@ -2,9 +2,12 @@
 //!
 //! | file | measures |
 //! |---|---|
-//! | `throughput` | sagas a second, and what one costs |
+//! | `throughput` | sagas a second, and what one costs; their time at a fixed rate |
 //! | `latency` | one order at a time, in milliseconds and in fsyncs |
 //! | `memory` | a hundred thousand sagas awake at once |
+//! | `limits` | what PostgreSQL, RabbitMQ and HTTP can do here |
+//! | `peers` | the same orders on other systems, by another harness |
+//! | `services` | PostgreSQL and RabbitMQ |
 //! | `demo` | runs the release program as its own process |
 //! | `report` | what is printed (pure) |
 //!
@@ -22,15 +25,18 @@
 
 mod demo;
 mod latency;
+mod limits;
 mod memory;
+mod peers;
 mod report;
+mod services;
 mod throughput;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 
-use report::Report;
+use report::{OnStack, Report, Side};
 
 /// What a server of the real kind allocates with.
 #[global_allocator]
@@ -41,6 +47,9 @@ struct Options {
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
+    /// Also measures other systems with the harness in this folder
+    #[arg(long, value_name = "DIR")]
+    peers: Option<PathBuf>,
     /// Only these parts
     parts: Vec<Part>,
     /// What cargo tells every benchmark
@@ -50,7 +59,12 @@ struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
+    /// Embedded, at full load and at half of it
     Throughput,
+    /// The same on PostgreSQL and RabbitMQ
+    Stack,
+    /// What their parts can do
+    Limits,
     Latency,
     Memory,
 }
@@ -61,7 +75,7 @@ fn main() -> anyhow::Result<()> {
     // All of it is deleted at the end: deleting many files makes it slow to create new ones.
     let folder =
         tempfile::Builder::new().prefix("bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let report = measure(&options.parts, folder.path())?;
+    let report = measure(&options, folder.path())?;
     if options.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -73,17 +87,29 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-fn measure(parts: &[Part], folder: &Path) -> anyhow::Result<Report> {
-    let wanted = |part| parts.is_empty() || parts.contains(&part);
+fn measure(options: &Options, folder: &Path) -> anyhow::Result<Report> {
+    let wanted = |part| options.parts.is_empty() || options.parts.contains(&part);
     let mut report = Report::of_machine()?;
     if wanted(Part::Throughput) {
-        report.throughput = Some(throughput::measure(&folder.join("throughput"))?);
+        let (throughput, paced) = throughput::measure(&folder.join("embedded"), Side::Embedded)?;
+        (report.throughput, report.paced) = (Some(throughput), Some(paced));
+    }
+    if wanted(Part::Stack) {
+        let (throughput, paced) = throughput::measure(&folder.join("stack"), Side::Stack)?;
+        report.stack = Some(OnStack { throughput, paced });
+    }
+    if wanted(Part::Limits) {
+        report.limits = Some(limits::measure()?);
     }
     if wanted(Part::Latency) {
         report.latency = Some(latency::measure(&folder.join("latency"))?);
     }
     if wanted(Part::Memory) {
         report.memory = Some(memory::measure(&folder.join("memory"))?);
+    }
+    if let Some(peers) = &options.peers {
+        let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
+        report.peers = Some(peers::measure(peers, &work)?);
     }
     Ok(report)
 }

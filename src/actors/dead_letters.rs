@@ -9,11 +9,11 @@ use super::blocking::Blocking;
 use super::handle::Board;
 use super::poke;
 use super::registry::LookForInputs;
-use super::source::Source;
 use crate::contract::names::MessageId;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, Delivery, Message};
 use crate::ports::door::{DeadLetter, Door, NewInput, Request};
+use crate::ports::source::Source;
 use crate::saga::event::Setback;
 use crate::saga::id::Timestamp;
 

@@ -149,9 +149,8 @@ impl Handler<Observe> for Registry {
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         let house = &self.house;
         let work = house.shared.work.get();
-        let queues = house.queues.borrow();
-        let outstanding =
-            |queue: crate::saga::id::QueueName| (queue.to_string(), queues.outstanding(&queue));
+        let open = house.outstanding.borrow();
+        let outstanding = |queue: crate::saga::id::QueueName| (queue.to_string(), open.of(&queue));
         MessageResult(Activity {
             awake: house.awake.get(),
             outstanding: house.catalogue.queues().into_iter().map(outstanding).collect(),

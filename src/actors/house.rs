@@ -15,7 +15,7 @@ use crate::ports::ledger::Shard;
 use crate::saga::catalogue::Catalogue;
 use crate::saga::id::QueueName;
 use crate::saga::input::Ignored;
-use crate::saga::outage::QueueWatch;
+use crate::saga::outage::{Outstanding, QueueWatch};
 
 /// What the actors of one shard share.
 pub struct House {
@@ -33,8 +33,10 @@ pub struct House {
     pub shared: Rc<Shared>,
     /// When each saga in memory is due.
     pub timers: RefCell<Timers>,
-    /// How the workers' queues get on.
-    pub queues: RefCell<QueueWatch>,
+    /// How the workers' queues get on; shared by all shards of the node.
+    pub queues: Rc<RefCell<QueueWatch>>,
+    /// The commands of this shard's sagas that wait for their outcome.
+    pub outstanding: RefCell<Outstanding>,
     /// Answers that changed nothing, by kind.
     pub ignored: RefCell<HashMap<Ignored, u64>>,
     /// Sagas in memory.

@@ -41,7 +41,6 @@ mod replies;
 mod report;
 pub mod saga;
 mod shard;
-mod source;
 mod submit;
 mod timers;
 

@@ -8,6 +8,7 @@
 //! before the last renewal that was answered. Whoever is too slow for that (a process that was
 //! suspended) is stopped by the epoch in the store.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,14 +23,15 @@ use super::handle::{Board, Handle, Post};
 use super::house::{House, Load};
 use super::journal::Deposed;
 use super::panic::AbortOnPanic;
-use super::shard::{OwnedShard, Surroundings, TakeOverError, guarded};
-use super::source::Source;
+use super::shard::{OwnedShard, Surroundings, TakeOverError, Ties, guarded};
 use crate::contract::names::dead_letter_queue;
 use crate::ports::StoreError;
 use crate::ports::bus::BusError;
 use crate::ports::leases::{Census, Leases, Node as Identity};
 use crate::ports::ledger::Shard;
+use crate::ports::source::Source;
 use crate::saga::id::Timestamp;
+use crate::saga::outage::QueueWatch;
 use crate::shards::{Plan, plan};
 
 /// How often the leases are renewed at least; more often where a lease is shorter than three of
@@ -121,6 +123,7 @@ impl NodeRunner {
             changing: false,
             starting: Some(started),
             poller: poller_handle,
+            queues: Rc::default(),
             membership,
             surroundings,
             board,
@@ -170,6 +173,8 @@ struct Node {
     surroundings: Surroundings,
     board: Arc<Board>,
     poller: ArbiterHandle,
+    /// How the workers' queues get on, by what any shard here hears of them.
+    queues: Rc<RefCell<QueueWatch>>,
     /// Renewals go apart from everything else, so that nothing holds them up.
     beat: Blocking,
     errands: Blocking,
@@ -258,8 +263,12 @@ impl Node {
             self.membership.clone(),
             self.errands.clone(),
             self.surroundings.clone(),
-            self.poller.clone(),
-            (ctx.address().recipient(), Rc::clone(&self.load)),
+            Ties {
+                poller: self.poller.clone(),
+                deposed: ctx.address().recipient(),
+                queues: Rc::clone(&self.queues),
+                load: Rc::clone(&self.load),
+            },
             claim,
             release,
         );
@@ -336,7 +345,7 @@ impl Node {
             .set(sum(&|house| house.shared.lag.get().events));
         let mut outstanding = self.load.outstanding.borrow_mut();
         for queue in self.surroundings.catalogue.queues() {
-            let count = houses().map(|house| house.queues.borrow().outstanding(&queue)).sum();
+            let count = houses().map(|house| house.outstanding.borrow().of(&queue)).sum();
             metrics::gauge!("skald_commands_outstanding", "queue" => queue.to_string())
                 .set(count as f64);
             outstanding.insert(queue, count);
@@ -362,8 +371,7 @@ async fn change(
     membership: Membership,
     errands: Blocking,
     surroundings: Surroundings,
-    poller: ArbiterHandle,
-    (deposed, load): (Recipient<Deposed>, Rc<Load>),
+    ties: Ties,
     claim: Vec<Shard>,
     release: Vec<Shard>,
 ) -> Result<Taken, StoreError> {
@@ -382,14 +390,7 @@ async fn change(
         })??;
     let mut taken = Vec::with_capacity(claimed.len());
     for (shard, state) in claimed {
-        let owned = OwnedShard::take_over(
-            shard,
-            state,
-            surroundings.clone(),
-            poller.clone(),
-            deposed.clone(),
-            Rc::clone(&load),
-        );
+        let owned = OwnedShard::take_over(shard, state, surroundings.clone(), ties.clone());
         taken.push((shard, state.epoch, owned.await));
     }
     Ok(taken)
@@ -401,13 +402,10 @@ impl Actor for Node {
     fn started(&mut self, ctx: &mut Self::Context) {
         let Surroundings { bus, door, clock, .. } = self.surroundings.clone();
         let board = Arc::clone(&self.board);
-        actix::spawn(guarded("dead letter consumer", async move {
-            let queue = dead_letter_queue();
-            match Source::open(Arc::clone(&bus), queue, dead_letters::PREFETCH).await {
-                Ok(dead) => dead_letters::collect(dead, bus, door, clock, board).await,
-                Err(error) => tracing::error!(%error, "dead letters can't be consumed"),
-            }
-        }));
+        // Nothing waits for dead letters, so they need not hold up the start.
+        let dead = Source::of(Arc::clone(&bus), dead_letter_queue(), dead_letters::PREFETCH);
+        let collect = dead_letters::collect(dead, bus, door, clock, board);
+        actix::spawn(guarded("dead letter consumer", collect));
         self.beat(ctx);
         ctx.run_interval(self.membership.every(), Self::beat);
         ctx.run_interval(FORGET, Self::forget_claims);

@@ -53,7 +53,7 @@ pub(super) async fn take_stock(
                 let definition = saga.birth.definition.clone();
                 return Err(RecoveryError::UnknownDefinition { saga: saga.id, definition });
             };
-            house.queues.borrow_mut().moved(&runnable.definition, None, &saga.state);
+            house.outstanding.borrow_mut().moved(&runnable.definition, None, &saga.state);
         }
         found += sagas.len() as u64;
         match sagas.last() {

@@ -4,9 +4,9 @@ use actix::Addr;
 
 use super::poke::is_poke;
 use super::registry::{Answers, Bury, LookForInputs, Registry};
-use super::source::Source;
 use crate::contract::reply;
 use crate::ports::bus::Delivery;
+use crate::ports::source::Source;
 use crate::saga::input::Answer;
 
 /// Answers handed over at a time.

@@ -322,7 +322,7 @@ impl SagaActor {
     fn moved_to(&mut self, saga: Saga, ctx: &mut Context<Self>) {
         report(self.saga.as_ref(), &saga);
         let before = self.saga.as_ref().map(|saga| &saga.state);
-        self.house.queues.borrow_mut().moved(&self.runnable.definition, before, &saga.state);
+        self.house.outstanding.borrow_mut().moved(&self.runnable.definition, before, &saga.state);
         self.house.timers.borrow_mut().set(self.id, saga.state.next_due());
         if let Some(outcome) = self.watcher.as_ref().and_then(|_| outcome::of(&saga))
             && let Some(watcher) = self.watcher.take()

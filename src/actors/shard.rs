@@ -1,5 +1,6 @@
 //! One shard while it is ours: its actors, wired together.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +16,15 @@ use super::publisher::{Introduce, Publisher};
 use super::recovery::{self, RecoveryError};
 use super::registry::Registry;
 use super::replies;
-use super::source::Source;
 use crate::contract::names::reply_queue;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, BusError};
 use crate::ports::door::Door;
 use crate::ports::ledger::{Ledger, Shard, ShardState};
+use crate::ports::source::Source;
 use crate::saga::catalogue::Catalogue;
 use crate::saga::id::DefinitionRef;
+use crate::saga::outage::QueueWatch;
 
 /// What a node's actors work with.
 #[derive(Clone)]
@@ -44,6 +46,19 @@ pub struct Surroundings {
     /// How many commands may be outstanding in one queue before orders are refused; usually
     /// [`MAX_OUTSTANDING`](super::MAX_OUTSTANDING).
     pub max_outstanding: u64,
+}
+
+/// What ties a shard to its node.
+#[derive(Clone)]
+pub(super) struct Ties {
+    /// The thread of the deadlines.
+    pub poller: ArbiterHandle,
+    /// Told by the journal if it finds out that somebody else owns the shard by now.
+    pub deposed: Recipient<Deposed>,
+    /// How the workers' queues get on.
+    pub queues: Rc<RefCell<QueueWatch>>,
+    /// What all shards of the node come to.
+    pub load: Rc<Load>,
 }
 
 /// Why a shard can't be run.
@@ -72,8 +87,7 @@ pub(super) struct OwnedShard {
 pub struct Halt;
 
 impl OwnedShard {
-    /// Runs a shard that was claimed and stands at `state`. The journal tells `deposed` if it finds
-    /// out that somebody else owns the shard by now.
+    /// Runs a shard that was claimed and stands at `state`.
     ///
     /// # Errors
     /// When the store or the bus can't be used, or a saga found there can't be run here.
@@ -81,10 +95,9 @@ impl OwnedShard {
         shard: Shard,
         state: ShardState,
         surroundings: Surroundings,
-        poller: ArbiterHandle,
-        deposed: Recipient<Deposed>,
-        load: Rc<Load>,
+        ties: Ties,
     ) -> Result<Self, TakeOverError> {
+        let Ties { poller, deposed, queues, load } = ties;
         let Surroundings {
             ledger, door, bus, clock, catalogue, sleep_after, max_outstanding, ..
         } = surroundings;
@@ -116,7 +129,8 @@ impl OwnedShard {
             publisher: publisher.clone(),
             shared,
             timers: Default::default(),
-            queues: Default::default(),
+            queues,
+            outstanding: Default::default(),
             ignored: Default::default(),
             awake: Default::default(),
             load,
@@ -149,7 +163,9 @@ impl OwnedShard {
         let unfinished = recovery::take_stock(&house, &ledger).await?;
         tracing::debug!(shard, epoch = state.epoch, unfinished, "the shard is ours");
         house.publisher.do_send(Introduce(registry.clone()));
-        let answers = Source::open(bus, reply_queue(shard), replies::PREFETCH).await?;
+        // An owner before this one that hangs keeps what it was given, but gets no more.
+        let answers = Source::of(bus, reply_queue(shard), replies::PREFETCH);
+        let answers = answers.before_others(state.epoch).open().await?;
         self.run("reply consumer", replies::consume(answers, registry.clone()));
         let deadlines = Deadlines::new(shard, Arc::clone(&ledger), clock, registry);
         Deadlines::start_in_arbiter(&poller, |_| deadlines);

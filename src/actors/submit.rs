@@ -70,9 +70,9 @@ impl Registry {
         if self.house.shared.store_is_away.load(Ordering::Relaxed) {
             return Err(SubmitError::Store("the store is not available".to_owned()));
         }
-        let (queues, node) = (self.house.queues.borrow(), self.house.load.outstanding.borrow());
+        let (shard, node) = (self.house.outstanding.borrow(), self.house.load.outstanding.borrow());
         let in_node = node.iter().map(|(queue, count)| (queue, *count));
-        match in_node.chain(queues.fullest()).max_by_key(|(_, count)| *count) {
+        match in_node.chain(shard.fullest()).max_by_key(|(_, count)| *count) {
             Some((queue, count)) if count >= self.house.max_outstanding => {
                 full(format!("queue {queue}"))
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use crate::bus::in_process::InProcessBus;
 use crate::bus::rabbitmq::{Address, RabbitBus};
@@ -23,7 +23,9 @@ pub async fn connect(config: &Config, name: &str) -> anyhow::Result<Arc<dyn Bus>
     }
     let addresses = config.bus.addresses.iter().map(|url| Address::parse(url.reveal()));
     let addresses = addresses.collect::<Result<_, _>>().context("bus.url can't be used")?;
-    Ok(Arc::new(RabbitBus::connect(addresses, name).await?))
+    let advice = "check that RabbitMQ runs there and that the user, password and virtual host in bus.url are right";
+    let bus = RabbitBus::connect(addresses, name).await;
+    Ok(Arc::new(bus.map_err(|error| anyhow!("{error}; {advice}"))?))
 }
 
 /// Makes sure that all queues of an installation with `shards` shards exist.

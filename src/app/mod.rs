@@ -88,7 +88,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     if let Some(path) = &config.event_log {
         let file = event_log::open(path)
             .with_context(|| format!("the event log {} can't be written", path.display()))?;
-        actix::spawn(event_log::write(event_log::listen(bus.as_ref()).await?, file));
+        actix::spawn(event_log::write(event_log::listen(Arc::clone(&bus)).await?, file));
     }
     let for_workers = WorkerStores {
         inventory: stores.inventory.clone(),
@@ -130,13 +130,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
 }
 
 impl Running {
-    /// Waits for SIGTERM or Ctrl-C, then stops in good order.
-    pub async fn wait(self) {
-        stop_signal().await;
-        tracing::info!("stopping");
-        self.stop().await;
-    }
-
     /// Stops in good order: requests under way are answered, workers finish what is in hand, the
     /// shards are given up. What is left of the sagas is taken up by the next owner.
     pub async fn stop(self) {
@@ -153,7 +146,7 @@ impl Running {
 }
 
 /// Waits for SIGTERM or Ctrl-C.
-async fn stop_signal() {
+pub async fn stop_signal() {
     let mut terminate = match signal(SignalKind::terminate()) {
         Ok(terminate) => terminate,
         Err(error) => return tracing::error!(%error, "signals can't be received; stopping"),

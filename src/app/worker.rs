@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use super::workers::Workers;
-use super::{bus, stop_signal, stores};
+use super::{bus, stores};
 use crate::config::{Config, Run};
 use crate::ports::Clock;
 use crate::ports::bus::Bus;
@@ -43,10 +43,8 @@ pub async fn start(config: &Config, run: Run) -> anyhow::Result<RunningWorkers> 
 }
 
 impl RunningWorkers {
-    /// Waits for SIGTERM or Ctrl-C, then finishes what is in hand.
-    pub async fn wait(self) {
-        stop_signal().await;
-        tracing::info!("stopping");
+    /// Finishes what is in hand.
+    pub async fn stop(self) {
         let Self { workers, _bus } = self;
         if actix_web::web::block(move || workers.stop()).await.is_err() {
             tracing::error!("the workers' threads did not end in good order");

@@ -97,13 +97,7 @@ fn start<W: Worker>(runtime: Runtime<W>, stopping: watch::Receiver<bool>) -> Arb
     arbiter.spawn_fn(move || {
         actix::spawn(async move {
             let _guard = AbortOnPanic("worker");
-            let queue = runtime.worker.queue();
-            let ended = runtime.run(stopping.clone()).await;
-            if let Err(error) = ended {
-                tracing::error!(%queue, %error, "a worker can't work");
-            } else if !*stopping.borrow() {
-                tracing::error!(%queue, "a worker ended by itself");
-            }
+            runtime.run(stopping).await;
             Arbiter::current().stop();
         });
     });

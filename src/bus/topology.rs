@@ -41,6 +41,7 @@ fn command_queue(name: QueueName) -> QueueSpec {
         max_length: MAX_LENGTH,
         delivery_limit: COMMAND_DELIVERIES,
         dead_letters: DeadLetters::Kept,
+        expires_after: None,
     }
 }
 
@@ -51,5 +52,6 @@ fn unrouted(name: QueueName, bindings: Vec<(Exchange, String)>) -> QueueSpec {
         max_length: MAX_LENGTH,
         delivery_limit: ENDLESS_DELIVERIES,
         dead_letters: DeadLetters::Dropped,
+        expires_after: None,
     }
 }

@@ -4,6 +4,7 @@
 //! exit code is 0 for success, 1 for failure, 2 for wrong arguments or configuration, 3 where there
 //! is no such thing, and 5 where it can't be done as things stand.
 
+mod attended;
 mod client;
 mod demo;
 mod failure;

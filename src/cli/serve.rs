@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use actix_web::rt::System;
 use clap::Args;
 
+use super::attended::Attended;
 use super::failure::Failure;
 use super::settings::{Listen, Settings};
 use crate::app;
@@ -24,6 +25,8 @@ pub struct Serve {
     /// Append every domain event to this file, one JSON document a line
     #[arg(long, value_name = "FILE")]
     event_log: Option<String>,
+    #[command(flatten)]
+    attended: Attended,
 }
 
 impl Serve {
@@ -40,8 +43,12 @@ impl Serve {
         telemetry::log(&config.log)?;
         System::new().block_on(async {
             let running = app::start(&config).await?;
-            announce(running.address, &config);
-            running.wait().await;
+            if !self.attended.is_attended() {
+                announce(running.address, &config);
+            }
+            self.attended.ready(running.address)?;
+            self.attended.until_told_to_stop().await;
+            running.stop().await;
             Ok(())
         })
     }

@@ -12,7 +12,7 @@ use crate::config::Sources;
 pub struct Settings {
     /// Read this file instead of ./skald.toml [env: SKALD_CONFIG]
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// Where the data is kept [default: ./data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,

@@ -3,6 +3,7 @@
 use actix_web::rt::System;
 use clap::{Args, ValueEnum};
 
+use super::attended::Attended;
 use super::failure::Failure;
 use super::settings::Settings;
 use crate::app::worker;
@@ -17,6 +18,8 @@ pub struct Worker {
     worker: Kind,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    attended: Attended,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -42,7 +45,9 @@ impl Worker {
         System::new().block_on(async {
             let running = worker::start(&config, run).await?;
             tracing::info!("ready");
-            running.wait().await;
+            self.attended.ready("ready")?;
+            self.attended.until_told_to_stop().await;
+            running.stop().await;
             Ok(())
         })
     }

@@ -10,8 +10,8 @@ use crate::saga::state::Saga;
 
 /// Writes what the world is told because of `recorded`, if anything.
 ///
-/// Events carry neither `reply_to` nor `correlation_id`, so that stock NestJS event handlers take
-/// them as events.
+/// Events carry neither `reply_to` nor `correlation_id`: a library that answers whatever it handles
+/// answers nobody.
 ///
 /// # Errors
 /// When the script can't write the event's body.

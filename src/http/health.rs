@@ -9,7 +9,8 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::problem::Problem;
-use super::services::Api;
+use super::services::{Api, Services};
+use crate::ports::StoreError;
 
 const PLAIN: (actix_web::http::header::HeaderName, &str) =
     (CONTENT_TYPE, "text/plain; charset=utf-8");
@@ -31,15 +32,18 @@ pub async fn livez(request: HttpRequest) -> HttpResponse {
 
 /// `GET /readyz`: everything that requests need is there.
 pub async fn readyz(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
-    let mut checks = vec![Check { name: "store", trouble: trouble(api.query(|q| q.ping()).await) }];
-    if let Some(store) = api.services.inventory.as_ref().map(Arc::clone) {
-        let pinged = api.blocking.run(move || store.ping()).await;
-        checks.push(Check { name: "inventory", trouble: trouble(pinged) });
-    }
-    if let Some(store) = api.services.notification.as_ref().map(Arc::clone) {
-        let pinged = api.blocking.run(move || store.ping()).await;
-        checks.push(Check { name: "notification", trouble: trouble(pinged) });
-    }
+    let Services { inventory, notification, .. } = &api.services;
+    // At once: where one is away, the others in the same place are, and each waits for that to show.
+    let (store, inventory, notification) = tokio::join!(
+        api.query(|queries| queries.ping()),
+        ping(&api, inventory.as_ref(), |store| store.ping()),
+        ping(&api, notification.as_ref(), |store| store.ping()),
+    );
+    let pinged = [("store", Some(store)), ("inventory", inventory), ("notification", notification)];
+    let mut checks: Vec<Check> = pinged
+        .into_iter()
+        .filter_map(|(name, pinged)| Some(Check { name, trouble: trouble(pinged?) }))
+        .collect();
     let trouble = api.services.bus.health().err().map(|error| error.to_string());
     checks.push(Check { name: "bus", trouble });
     let troubles = api.services.orchestrator.troubles();
@@ -51,6 +55,16 @@ pub async fn readyz(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
 /// `GET /metrics`.
 pub async fn metrics(api: web::Data<Api>) -> HttpResponse {
     HttpResponse::Ok().insert_header(METRICS).body((api.services.metrics)())
+}
+
+/// Asks a store whether it is there; none where it is not this process's affair.
+async fn ping<S: ?Sized + Send + Sync + 'static>(
+    api: &Api,
+    store: Option<&Arc<S>>,
+    ping: fn(&S) -> Result<(), StoreError>,
+) -> Option<Result<(), Problem>> {
+    let store = Arc::clone(store?);
+    Some(api.blocking.run(move || ping(&store)).await)
 }
 
 fn trouble(pinged: Result<(), Problem>) -> Option<String> {

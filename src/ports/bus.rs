@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -69,6 +70,9 @@ pub struct QueueSpec {
     pub delivery_limit: u32,
     /// Where its dead letters go.
     pub dead_letters: DeadLetters,
+    /// The broker deletes it, and what it holds, once nobody has consumed it for this long; none for
+    /// never. A bus that dies with its process has no need to.
+    pub expires_after: Option<Duration>,
 }
 
 /// Where a queue's dead letters go.
@@ -223,11 +227,22 @@ pub trait Bus: Send + Sync {
     /// bounds how many of its receipts are open.
     fn publish(&self, outgoing: Outgoing, receipt: Receipt);
 
-    /// Consumes a queue with at most `prefetch` unsettled deliveries.
+    /// Consumes a queue with at most `prefetch` unsettled deliveries, in turns with others.
     fn consume(
         &self,
         queue: &QueueName,
         prefetch: usize,
+    ) -> BoxFuture<'_, Result<Deliveries, BusError>> {
+        self.consume_before_others(queue, prefetch, 0)
+    }
+
+    /// Consumes a queue with at most `prefetch` unsettled deliveries. Consumers of a lower `priority`
+    /// get what those of a higher one have no room for.
+    fn consume_before_others(
+        &self,
+        queue: &QueueName,
+        prefetch: usize,
+        priority: i64,
     ) -> BoxFuture<'_, Result<Deliveries, BusError>>;
 
     /// How each queue that was declared here is doing.

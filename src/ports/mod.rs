@@ -15,6 +15,7 @@ pub mod mail;
 pub mod notification;
 pub mod orchestrator;
 pub mod queries;
+pub mod source;
 pub mod work;
 
 pub use clock::Clock;

@@ -21,14 +21,18 @@ pub const PROBES_PER_PERIOD: u32 = 4;
 /// where the queue was lost with all it held.
 pub const PROBE_PERIOD_MS: u64 = 2_000;
 
-/// What the owner of some sagas knows about the queues it sends to. Lost with the process, which
-/// errs on the safe side: a queue that is not known to have answered costs nobody an attempt.
+/// What the owner of some sagas knows about the queues it sends to, one for all its shards, which
+/// share these queues. Lost with the process, which errs on the safe side: a queue that is not known
+/// to have answered costs nobody an attempt.
 #[derive(Debug, Default)]
 pub struct QueueWatch {
     reached: Reached,
-    outstanding: BTreeMap<QueueName, u64>,
     probes: BTreeMap<QueueName, Probes>,
 }
+
+/// How many commands of some sagas wait for their outcome, by queue.
+#[derive(Debug, Default)]
+pub struct Outstanding(BTreeMap<QueueName, u64>);
 
 #[derive(Debug)]
 struct Probes {
@@ -59,30 +63,29 @@ impl QueueWatch {
         probes.sent += u32::from(may);
         may
     }
+}
 
+impl Outstanding {
     /// Counts the commands that a saga's move opened and closed.
     pub fn moved(&mut self, definition: &Checked, before: Option<&State>, after: &State) {
         for queue in open_queues(definition, after) {
-            *self.outstanding.entry(queue).or_default() += 1;
+            *self.0.entry(queue).or_default() += 1;
         }
         for queue in before.into_iter().flat_map(|state| open_queues(definition, state)) {
-            if let Some(count) = self.outstanding.get_mut(&queue) {
+            if let Some(count) = self.0.get_mut(&queue) {
                 *count = count.saturating_sub(1);
             }
         }
     }
 
     /// How many commands to `queue` wait for their outcome.
-    pub fn outstanding(&self, queue: &QueueName) -> u64 {
-        self.outstanding.get(queue).copied().unwrap_or(0)
+    pub fn of(&self, queue: &QueueName) -> u64 {
+        self.0.get(queue).copied().unwrap_or(0)
     }
 
     /// The queue with the most commands outstanding, and how many these are.
     pub fn fullest(&self) -> Option<(&QueueName, u64)> {
-        self.outstanding
-            .iter()
-            .map(|(queue, count)| (queue, *count))
-            .max_by_key(|(_, count)| *count)
+        self.0.iter().map(|(queue, count)| (queue, *count)).max_by_key(|(_, count)| *count)
     }
 }
 

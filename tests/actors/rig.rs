@@ -228,6 +228,7 @@ fn listening(name: &str, max_length: usize) -> skald::ports::bus::QueueSpec {
         max_length,
         delivery_limit: 100,
         dead_letters: skald::ports::bus::DeadLetters::Dropped,
+        expires_after: None,
     }
 }
 

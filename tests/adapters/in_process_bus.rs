@@ -16,6 +16,7 @@ fn queue(name: &str, bindings: &[(Exchange, &str)], max_length: usize) -> QueueS
         max_length,
         delivery_limit: 3,
         dead_letters: DeadLetters::Kept,
+        expires_after: None,
     }
 }
 

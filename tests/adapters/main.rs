@@ -11,6 +11,7 @@
 
 mod bus_conformance;
 mod in_process_bus;
+#[path = "../support/postgres_server.rs"]
 mod postgres_server;
 #[path = "../support/rabbitmq.rs"]
 mod rabbitmq;

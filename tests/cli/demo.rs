@@ -21,10 +21,12 @@ fn the_demo_ends_every_order_and_adds_up() {
         "cancelledByReason",
         "sagasPerSecond",
         "p50Ms",
+        "p95Ms",
         "p99Ms",
         "mails",
         "stockAddsUp",
         "transitionsPerCommit",
+        "processes",
     ];
     expected.sort_unstable();
     assert_eq!(names, expected);

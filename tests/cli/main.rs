@@ -14,3 +14,6 @@ mod demo;
 mod program;
 mod sagas;
 mod serving;
+#[path = "../support/stack.rs"]
+mod stack;
+mod stack_demo;

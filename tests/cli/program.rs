@@ -106,6 +106,11 @@ impl Going {
         going
     }
 
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line on standard error that contains `text`.
     pub fn line_with(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;

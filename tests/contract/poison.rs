@@ -83,6 +83,7 @@ fn json() -> impl Strategy<Value = String> {
             "code",
             "text",
             "message",
+            "status",
             "retryable",
             "items",
             "productId",
@@ -104,6 +105,7 @@ fn json() -> impl Strategy<Value = String> {
             "019b7c9f-0e2e-7000-b000-000000000001:reserve-inventory:1:do",
             "EUR",
             "ORDER_CANCELLED",
+            "error",
         ])
         .prop_map(str::to_owned),
         ".{0,20}",

@@ -164,6 +164,42 @@ fn a_nest_error_is_a_refusal_only_by_a_reason_code() {
 }
 
 #[test]
+fn what_calls_itself_an_error_is_a_refusal_only_by_a_reason_code() {
+    let refused = || refusal("INSUFFICIENT_STOCK", "");
+    let unexplained = || Err(Unexplained::NoCode);
+    let errors = [
+        (r#"{"status":"error","message":"INSUFFICIENT_STOCK"}"#, refused()),
+        (r#"{"status":"error","code":"INSUFFICIENT_STOCK","message":"SELECT failed"}"#, refused()),
+        (r#"{"message":"INSUFFICIENT_STOCK","status":"\u0065rror","more":1}"#, refused()),
+        (r#"{"status":"error","message":"connect ECONNREFUSED 10.0.0.1:5432"}"#, unexplained()),
+        (r#"{"status":"error","response":{"statusCode":500}}"#, unexplained()),
+        (r#"{"status":"error","message":["INSUFFICIENT_STOCK"]}"#, unexplained()),
+        (r#"{"status":"error"}"#, unexplained()),
+        (r#"{"status":"error","status":"ok"}"#, Err(Unexplained::Ambiguous)),
+        (r#"{"status":"error","message":"A","message":"B"}"#, Err(Unexplained::Ambiguous)),
+    ];
+    for (error, expected) in errors {
+        for body in [
+            error.to_owned(),
+            format!(r#"{{"response":{error},"isDisposed":true}}"#),
+            format!(r#"{{"response":{error}}}"#),
+        ] {
+            assert_eq!(said(body.clone()), expected, "{body}");
+        }
+    }
+    check(vec![(
+        "typed, and so explicit",
+        r#"{"eventType":"STATUS_READ","data":{"status":"error","message":"of the drive"}}"#,
+        success(r#"{"status":"error","message":"of the drive"}"#),
+    )]);
+}
+
+#[test]
+fn an_empty_answer_is_a_success_without_a_result() {
+    assert_eq!(said(""), success("null"));
+}
+
+#[test]
 fn any_other_json_is_a_success_and_all_of_it_the_result() {
     for json in [
         "null",
@@ -176,6 +212,10 @@ fn any_other_json_is_a_success_and_all_of_it_the_result() {
         "[]",
         "{}",
         r#"{"anything":"else"}"#,
+        r#"{"status":"ok","message":"INSUFFICIENT_STOCK"}"#,
+        r#"{"status":"ERROR"}"#,
+        r#"{"status":["error"],"message":"INSUFFICIENT_STOCK"}"#,
+        r#"[{"status":"error"}]"#,
         r#"{"data":{"eventType":7}}"#,
         r#"{"data":"INVENTORY_RESERVATION_FAILED"}"#,
         // Not the members of an object in their order.
@@ -190,7 +230,7 @@ fn any_other_json_is_a_success_and_all_of_it_the_result() {
 fn what_is_no_json_says_where_it_stops_being_it() {
     let not_json = |line, column| Err(Unexplained::NotJson { line, column });
     check(vec![
-        ("empty", "", not_json(1, 0)),
+        ("blank", " ", not_json(1, 1)),
         ("cut short", "{", not_json(1, 1)),
         ("words", "not json", not_json(1, 2)),
         ("two values", "1\n2", not_json(2, 1)),

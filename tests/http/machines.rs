@@ -73,7 +73,12 @@ impl Bus for Gone {
         unimplemented!("nobody publishes")
     }
 
-    fn consume(&self, _: &QueueName, _: usize) -> BoxFuture<'_, Result<Deliveries, BusError>> {
+    fn consume_before_others(
+        &self,
+        _: &QueueName,
+        _: usize,
+        _: i64,
+    ) -> BoxFuture<'_, Result<Deliveries, BusError>> {
         unimplemented!("nobody consumes")
     }
 

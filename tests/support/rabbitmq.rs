@@ -3,6 +3,9 @@
 //! A run may offer a broker in `SKALD_TEST_AMQP`, the URL of an account that may do everything
 //! there. Without it, each test process starts one.
 
+// No test program uses all of it.
+#![allow(dead_code)]
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

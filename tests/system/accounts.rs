@@ -9,12 +9,7 @@ use skald::orders::{Order, OrderStatus};
 use skald::ports::queries::{OrderFilter, SagaFilter};
 use skald::saga::effect::Script;
 use skald::saga::state::SagaStatus;
-use skald::store::{Stores, sqlite};
-
-/// The stores of a server that does not run any more.
-pub fn open(folder: &Path) -> Stores {
-    sqlite::open(folder, sqlite::EMBEDDED_SHARDS).unwrap()
-}
+use skald::store::Stores;
 
 /// How many sagas have not ended.
 pub fn unfinished(stores: &Stores) -> u64 {
@@ -60,45 +55,39 @@ pub fn the_stock_adds_up(stores: &Stores) {
     assert!(held.is_empty(), "reserved of unknown products: {held:?}");
 }
 
-/// Each saga told its customer exactly once: one row for each key, one mail file for each row.
+/// Each saga told its customer exactly once: one row for each key, one mail in `folder` for each row.
 pub fn one_notification_for_each_order(stores: &Stores, folder: &Path) {
     let rows: u64 = stores.notification.counts().unwrap().into_iter().map(|(_, count)| count).sum();
     let orders: u64 =
         stores.queries.counts().unwrap().orders.into_iter().map(|(_, count)| count).sum();
     assert_eq!(rows, orders);
-    assert_eq!(files_below(&folder.join("mail")) as u64, orders);
+    assert_eq!(files_below(folder) as u64, orders);
 }
 
-/// Every event of every saga is in the file of the listener.
-pub fn every_event_was_heard(stores: &Stores, folder: &Path) {
-    let text = std::fs::read_to_string(folder.join("events.jsonl")).unwrap();
-    let heard: BTreeSet<String> = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .map(|event| event["id"].as_str().unwrap().to_owned())
-        .collect();
-    let (mut before, mut expected) = (None, 0);
+/// The ids of the events that every saga's history has to tell of. What is missing among them was
+/// never heard, what is beside them never happened.
+pub fn events(stores: &Stores) -> BTreeSet<String> {
+    let (mut before, mut expected) = (None, BTreeSet::new());
     loop {
         let page = stores.queries.sagas(&SagaFilter::default(), before, 200).unwrap();
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else { return expected };
         before = Some(last.id);
         for row in &page {
             let (saga, _) = stores.queries.saga(row.id).unwrap().unwrap();
             for recorded in stores.queries.history(row.id, 0, 1_000).unwrap() {
                 let script: &dyn Script = &OrderScript;
-                if let Some(event) = event::write(script, &saga, &recorded).unwrap() {
-                    expected += 1;
-                    assert!(
-                        heard.contains(&event.message.id),
-                        "{} {}",
-                        event.message.kind,
-                        event.message.id
-                    );
-                }
+                let event = event::write(script, &saga, &recorded).unwrap();
+                expected.extend(event.map(|event| event.message.id));
             }
         }
     }
-    assert!(expected > 0);
+}
+
+/// The ids of the events in the file of a listener.
+pub fn heard(file: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let events = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    events.map(|event: serde_json::Value| event["id"].as_str().unwrap().to_owned()).collect()
 }
 
 fn orders(stores: &Stores, status: OrderStatus) -> Vec<Order> {

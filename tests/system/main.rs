@@ -1,4 +1,5 @@
-//! The real program in processes of its own, killed at random moments.
+//! The real program in processes of its own: both ways to run it, and what happens to it when
+//! processes and services die.
 
 // A test that can't go on says so by panicking.
 #![allow(
@@ -10,6 +11,21 @@
 )]
 
 mod accounts;
+mod behaviour;
 mod customer;
+mod dice;
+mod installation;
 mod kill;
-mod server;
+mod listener;
+mod many;
+#[path = "../support/postgres_server.rs"]
+mod postgres_server;
+mod process;
+#[path = "../support/rabbitmq.rs"]
+mod rabbitmq;
+mod services;
+#[path = "../support/stack.rs"]
+mod stack;
+mod trace;
+mod until;
+mod workers_away;

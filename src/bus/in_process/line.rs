@@ -69,9 +69,14 @@ fn ring(bells: Vec<Bell>) {
 }
 
 /// Starts to consume `line`.
-pub fn subscribe(broker: Arc<Broker>, line: Arc<Line>, prefetch: usize) -> Deliveries {
+pub fn subscribe(
+    broker: Arc<Broker>,
+    line: Arc<Line>,
+    prefetch: usize,
+    priority: i64,
+) -> Deliveries {
     let bell = Bell::default();
-    let consumer = line.lock().attach(prefetch, Arc::clone(&bell));
+    let consumer = line.lock().attach(prefetch, priority, Arc::clone(&bell));
     Deliveries::new(Subscription { broker, line, consumer, bell, taken: Vec::new() })
 }
 

@@ -42,14 +42,15 @@ impl Bus for InProcessBus {
         self.broker.publish(outgoing, receipt);
     }
 
-    fn consume(
+    fn consume_before_others(
         &self,
         queue: &QueueName,
         prefetch: usize,
+        priority: i64,
     ) -> BoxFuture<'_, Result<Deliveries, BusError>> {
         let line = self.broker.line(queue);
         let broker = Arc::clone(&self.broker);
-        Box::pin(ready(line.map(|line| subscribe(broker, line, prefetch))))
+        Box::pin(ready(line.map(|line| subscribe(broker, line, prefetch, priority))))
     }
 
     fn depths(&self) -> BoxFuture<'_, Result<Vec<QueueDepth>, BusError>> {

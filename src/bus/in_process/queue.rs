@@ -29,6 +29,7 @@ pub struct Entry<T> {
 struct Consumer<T> {
     id: ConsumerId,
     prefetch: usize,
+    priority: i64,
     /// Delivered to it and not settled, those in its inbox included.
     unsettled: usize,
     /// What it did not take out yet.
@@ -92,14 +93,15 @@ impl<T> Queue<T> {
         Ok(self.hand_out())
     }
 
-    /// Adds a consumer that may have `prefetch` unsettled deliveries, at least one. It gets them
-    /// without its bell being rung.
-    pub fn attach(&mut self, prefetch: usize, bell: Bell) -> ConsumerId {
+    /// Adds a consumer that may have `prefetch` unsettled deliveries, at least one, and gets them
+    /// before those of a lower `priority`. It gets them without its bell being rung.
+    pub fn attach(&mut self, prefetch: usize, priority: i64, bell: Bell) -> ConsumerId {
         self.consumers_ever += 1;
         let id = ConsumerId(self.consumers_ever);
         self.consumers.push(Consumer {
             id,
             prefetch: prefetch.max(1),
+            priority,
             unsettled: 0,
             inbox: VecDeque::new(),
             bell,
@@ -173,15 +175,18 @@ impl<T> Queue<T> {
     }
 }
 
-/// The consumer whose turn it is among those whose prefetch allows more; the turn passes on.
+/// The consumer whose turn it is among those of the highest priority whose prefetch allows more; the
+/// turn passes on.
 fn next_in_turn<'a, T>(
     consumers: &'a mut [Consumer<T>],
     turn: &mut usize,
 ) -> Option<&'a mut Consumer<T>> {
     let count = consumers.len();
-    let at = (*turn..*turn + count)
-        .map(|n| n % count)
-        .find(|&at| consumers.get(at).is_some_and(|known| known.unsettled < known.prefetch))?;
+    let has_room = |known: &&Consumer<T>| known.unsettled < known.prefetch;
+    let highest = consumers.iter().filter(has_room).map(|known| known.priority).max()?;
+    let at = (*turn..*turn + count).map(|n| n % count).find(|&at| {
+        consumers.get(at).filter(has_room).is_some_and(|known| known.priority == highest)
+    })?;
     *turn = at + 1;
     consumers.get_mut(at)
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, Error};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
@@ -30,10 +30,20 @@ pub type Reply<T> = oneshot::Sender<Result<T, BusError>>;
 pub enum Request {
     /// Declare a queue.
     Declare(QueueSpec, Reply<()>),
-    /// Start a consumer with that prefetch.
-    Consume(QueueName, usize, Reply<Deliveries>),
+    /// Start a consumer.
+    Consume(Wanted, Reply<Deliveries>),
     /// Say how the declared queues are doing.
     Depths(Reply<Vec<QueueDepth>>),
+}
+
+/// A consumer that is asked for.
+pub struct Wanted {
+    /// What it consumes.
+    pub queue: QueueName,
+    /// How many unsettled deliveries it may have.
+    pub prefetch: usize,
+    /// Those of a lower one get what it has no room for.
+    pub priority: i64,
 }
 
 /// Answers what is asked, over one connection after the other. Copies share everything.
@@ -100,8 +110,8 @@ impl Desk {
             Request::Declare(spec, reply) => {
                 let _ = reply.send(in_time(self.declare(&spec)).await);
             }
-            Request::Consume(queue, prefetch, reply) => {
-                let _ = reply.send(in_time(self.consume(queue, prefetch)).await);
+            Request::Consume(wanted, reply) => {
+                let _ = reply.send(in_time(self.consume(wanted)).await);
             }
             Request::Depths(reply) => {
                 let _ = reply.send(in_time(self.depths()).await);
@@ -117,30 +127,28 @@ impl Desk {
         Ok(())
     }
 
-    async fn consume(&self, queue: QueueName, prefetch: usize) -> Result<Deliveries, BusError> {
-        let started = self.start_consumer(&queue, prefetch).await;
+    async fn consume(&self, wanted: Wanted) -> Result<Deliveries, BusError> {
+        let started = self.start_consumer(&wanted).await;
         if matches!(started, Err(BusError::NoSuchQueue(_)))
-            && let Some(spec) = self.declared.get(&queue)
+            && let Some(spec) = self.declared.get(&wanted.queue)
         {
-            tracing::warn!(%queue, "a queue is gone; declaring it again");
+            tracing::warn!(queue = %wanted.queue, "a queue is gone; declaring it again");
             self.declare(&spec).await?;
-            return self.start_consumer(&queue, prefetch).await;
+            return self.start_consumer(&wanted).await;
         }
         started
     }
 
-    async fn start_consumer(
-        &self,
-        queue: &QueueName,
-        prefetch: usize,
-    ) -> Result<Deliveries, BusError> {
+    async fn start_consumer(&self, wanted: &Wanted) -> Result<Deliveries, BusError> {
+        let Wanted { queue, prefetch, priority } = wanted;
         let name = topology::queue_name(queue)?;
         let refusal = |error: Error| topology::refusal(queue, &error);
         let channel = self.channel().await?;
         // A prefetch of 0 would be none at all.
-        let prefetch = u16::try_from(prefetch.max(1)).unwrap_or(u16::MAX);
+        let prefetch = u16::try_from((*prefetch).max(1)).unwrap_or(u16::MAX);
         channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(refusal)?;
-        let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+        let (options, mut arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+        arguments.insert("x-priority".into(), AMQPValue::LongLongInt(*priority));
         let arrivals = channel.basic_consume(name, "".into(), options, arguments);
         let arrivals = arrivals.await.map_err(refusal)?;
         let (deliveries, counter) = consumer::start(Subscription {

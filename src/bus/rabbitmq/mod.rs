@@ -40,7 +40,7 @@ pub use address::{Address, AddressError};
 use crate::ports::bus::{Bus, BusError, Deliveries, Outgoing, QueueDepth, QueueSpec, Receipt};
 use crate::saga::id::QueueName;
 use connection::{Dialler, Health, Line, Purpose};
-use desk::{Desk, Request};
+use desk::{Desk, Request, Wanted};
 use publisher::{Posting, Publisher};
 use topology::Declared;
 
@@ -128,13 +128,14 @@ impl Bus for RabbitBus {
         let _ = self.postings.send(Posting { outgoing, receipt, since: Instant::now() });
     }
 
-    fn consume(
+    fn consume_before_others(
         &self,
         queue: &QueueName,
         prefetch: usize,
+        priority: i64,
     ) -> BoxFuture<'_, Result<Deliveries, BusError>> {
-        let queue = queue.clone();
-        self.ask(move |reply| Request::Consume(queue, prefetch, reply))
+        let wanted = Wanted { queue: queue.clone(), prefetch, priority };
+        self.ask(move |reply| Request::Consume(wanted, reply))
     }
 
     fn depths(&self) -> BoxFuture<'_, Result<Vec<QueueDepth>, BusError>> {

@@ -158,6 +158,10 @@ fn arguments(spec: &QueueSpec) -> FieldTable {
         arguments.insert("x-dead-letter-exchange".into(), text(Exchange::Dead.as_str()));
         arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
     }
+    if let Some(unused) = spec.expires_after {
+        let millis = u64::try_from(unused.as_millis()).unwrap_or(u64::MAX);
+        arguments.insert("x-expires".into(), number(millis));
+    }
     arguments
 }
 
@@ -174,6 +178,7 @@ mod tests {
             max_length,
             delivery_limit: 20,
             dead_letters: DeadLetters::Kept,
+            expires_after: None,
         };
         for spec in [spec("a", 10), spec("b", 10), spec("a", 10)] {
             declared.remember(&spec);

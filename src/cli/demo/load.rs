@@ -1,4 +1,5 @@
-//! The load: a closed loop of customers, each of whom orders again once the last order has ended.
+//! The load: a closed loop of customers, each of whom orders again once the last order has ended, or
+//! orders at a fixed rate.
 //!
 //! It shares its machine with what it measures, so it has to be cheap: one thread, connections that
 //! are kept, bodies written by hand, and answers of which only two ids are read.
@@ -15,11 +16,12 @@ use awc::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use awc::http::{StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::try_join_all;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use super::ends::{self, Ends};
+use super::failed;
 use super::orders::Profile;
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::failure::Failure;
 use crate::orders::OrderId;
 use crate::ports::bus::Deliveries;
 use crate::saga::id::SagaId;
@@ -46,6 +48,8 @@ pub struct Plan {
     pub orders: u64,
     /// How many may be unfinished at a time.
     pub concurrency: usize,
+    /// How long after one order the next is due; none where it is sent once another has ended.
+    pub interval: Option<Duration>,
 }
 
 /// What was measured.
@@ -53,7 +57,8 @@ pub struct Plan {
 pub struct Measured {
     /// Every order that was accepted.
     pub accepted: Vec<OrderId>,
-    /// From just before an order was first sent to its end, in microseconds.
+    /// From just before an order was first sent, or from when it was due, to its end, in
+    /// microseconds.
     pub latencies: Vec<u64>,
     /// From just before the first order was sent to the last end.
     pub elapsed: Duration,
@@ -83,9 +88,13 @@ pub async fn run(
     events: Deliveries,
     progress: Arc<Progress>,
 ) -> Result<Measured, Failure> {
-    let url: Uri = plan.url.parse().map_err(|_| unexpected("the API has no URL"))?;
+    let url: Uri = plan.url.parse().map_err(|_| failed("the API has no URL"))?;
     let ends = Rc::new(Ends::default());
-    rt::spawn(ends::take(events, Rc::clone(&ends)));
+    let taken = Rc::clone(&ends);
+    rt::spawn(async move {
+        ends::take(events, Rc::clone(&taken)).await;
+        taken.close();
+    });
     let connector = awc::Connector::new().limit(CONNECTIONS);
     let http = awc::Client::builder().connector(connector).timeout(ANSWER_WITHIN).finish();
     let customers = plan.concurrency;
@@ -98,11 +107,15 @@ pub async fn run(
         ends,
         progress,
         measured: RefCell::default(),
+        started: Instant::now(),
     };
-    let started = Instant::now();
     try_join_all((0..customers).map(|_| run.be_customer())).await?;
     run.ends.close();
+    let started = run.started;
     let Log { accepted, latencies, last_end } = run.measured.into_inner();
+    if accepted.len() as u64 != run.plan.orders {
+        return Err(failed("the events that tell of ends stopped coming"));
+    }
     let elapsed = last_end.map_or(Duration::ZERO, |end| end.duration_since(started));
     Ok(Measured { accepted, latencies, elapsed })
 }
@@ -117,6 +130,7 @@ struct Run {
     ends: Rc<Ends>,
     progress: Arc<Progress>,
     measured: RefCell<Log>,
+    started: Instant,
 }
 
 #[derive(Default)]
@@ -136,7 +150,7 @@ enum Sent {
 impl Run {
     async fn be_customer(&self) -> Result<(), Failure> {
         while let Some(n) = self.next_order() {
-            let sent = Instant::now();
+            let sent = self.due(n).await;
             let (order, saga) = self.submit(n).await?;
             let Some(end) = self.ends.of(saga).await else { return Ok(()) };
             let mut log = self.measured.borrow_mut();
@@ -147,6 +161,15 @@ impl Run {
             self.progress.0.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Waits until an order is due, and says since when: however late it is sent, its time counts
+    /// from then, or a server that stops would be asked less and look better.
+    async fn due(&self, n: u64) -> Instant {
+        let Some(interval) = self.plan.interval else { return Instant::now() };
+        let due = self.started + interval.mul_f64(n as f64);
+        sleep_until(due.into()).await;
+        due
     }
 
     fn next_order(&self) -> Option<u64> {
@@ -169,7 +192,7 @@ impl Run {
     fn body(&self, n: u64) -> Result<Bytes, Failure> {
         let mut body = self.body.borrow_mut();
         let written = self.plan.profile.order(n).write_to(&mut body);
-        written.map_err(|_| unexpected("an order could not be written"))?;
+        written.map_err(|_| failed("an order could not be written"))?;
         Ok(body.split().freeze())
     }
 
@@ -190,14 +213,14 @@ impl Run {
         match status {
             StatusCode::ACCEPTED => match ids(&answer) {
                 Some((order, saga)) => Ok(Sent::Accepted(order, saga)),
-                None => Err(unexpected("an accepted order has no ids")),
+                None => Err(failed("an accepted order has no ids")),
             },
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::CONFLICT => Ok(Sent::Again(pause)),
             status => {
                 let answer = String::from_utf8_lossy(&answer);
-                Err(unexpected(&format!("an order was answered with {status}: {answer}")))
+                Err(failed(format!("an order was answered with {status}: {answer}")))
             }
         }
     }
@@ -207,10 +230,6 @@ impl Run {
 fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     seconds.map_or(AGAIN_AFTER, Duration::from_secs)
-}
-
-fn unexpected(what: &str) -> Failure {
-    Failure::new(Exit::Failed, "DEMO_FAILED", what)
 }
 
 /// The two ids in the answer to an accepted order.

@@ -6,31 +6,49 @@
 //! | `orders` | what customers order (pure) |
 //! | `load` | sends orders and waits for their ends |
 //! | `ends` | when sagas end, as the bus tells it |
-//! | `stage` | the Skald that the demo runs on |
+//! | `watch` | how far it has come |
+//! | `stage` | what the demo runs on: a Skald in this process, or |
+//! | `stack` | one in processes of its own, on |
+//! | `services` | a PostgreSQL and a RabbitMQ for it alone |
+//! | `process` | a process that does not outlive the demo |
+//! | `folder` | where the data is kept |
+//! | `cost` | what processes cost meanwhile |
 //! | `audit` | reads what the API says, and checks it |
 //! | `report` | what is printed (pure) |
 
 mod audit;
 mod catalogue;
+mod cost;
 mod ends;
+mod folder;
 mod load;
 mod orders;
+mod process;
 mod report;
+mod services;
+mod stack;
 mod stage;
+mod watch;
+
+use std::time::Duration;
 
 use actix_web::rt::System;
 use clap::{Arg, Args};
 use fastrand::Rng;
 
 use self::catalogue::{Catalogue, Demand};
+use self::cost::Meter;
+use self::folder::Folder;
 use self::load::{Measured, Plan};
 use self::orders::{Lines, Profile};
 use self::report::{Report, millis, per_second, percentile};
-use self::stage::{Folder, Stage};
+use self::stack::Stack;
+use self::stage::Stage;
 use super::failure::{Exit, Failure};
 use super::output::{Output, print};
 use super::serve::announce;
 use super::settings::{Listen, Settings};
+use crate::app;
 use crate::orders::{OrderStatus, ProductId};
 use crate::telemetry;
 
@@ -55,6 +73,17 @@ pub struct Demo {
     /// How many orders may be unfinished at a time
     #[arg(long, value_name = "N", default_value_t = CONCURRENCY, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     concurrency: u32,
+    /// Submit so many orders a second, whatever becomes of those before, and count an order's time
+    /// from when it was due; --concurrency bounds how many are unfinished all the same
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: Option<u32>,
+    /// Tell what this process and its descendants cost, too
+    #[arg(long, value_name = "NAME=PID", value_parser = cost::parse, hide = true)]
+    measure: Vec<cost::Measured>,
+    /// Run in separate processes on PostgreSQL and RabbitMQ: those of SKALD_STORE_URL and
+    /// SKALD_BUS_URL, or new ones that scripts/with-stack starts
+    #[arg(long)]
+    stack: bool,
     /// Leave server and dashboard up at the end
     #[arg(long)]
     keep: bool,
@@ -93,6 +122,7 @@ impl Demo {
     /// When an order did not end, or something does not add up.
     pub fn run(mut self) -> Result<(), Failure> {
         let folder = Folder::fresh(self.settings.data_dir.take())?;
+        let file = self.settings.config.clone();
         let mut sources = std::mem::take(&mut self.settings)
             .sources()
             .flag("--data-dir", "data_dir", Some(folder.path().to_owned()))
@@ -103,11 +133,24 @@ impl Demo {
         }
         sources = std::mem::take(&mut self.listen).add_to(sources);
         let config = sources.load()?;
+        if !self.stack && (config.store.orchestrator.is_some() || !config.bus.addresses.is_empty())
+        {
+            let what = "a database or a broker is given, but the demo runs without them";
+            return Err(Failure::new(Exit::Usage, "SERVICES_NOT_USED", what)
+                .next("add --stack to use them, or give neither store.url nor bus.url"));
+        }
         telemetry::log(&config.log)?;
         eprintln!("The data of this demo is kept in {}", folder.path());
         System::new().block_on(async {
-            let stage = Stage::set(&config).await?;
-            match self.perform(&stage).await {
+            let mut stage = match self.stack {
+                true => Stage::stack(Stack::start(config.clone(), file).await?),
+                false => Stage::embedded(&config).await?,
+            };
+            let performed = tokio::select! {
+                performed = self.perform(&mut stage) => performed,
+                () = app::stop_signal() => Err(failed("it was told to stop")),
+            };
+            match performed {
                 Ok(()) if self.keep => {
                     announce(stage.address(), &config);
                     stage.leave_up().await;
@@ -119,6 +162,9 @@ impl Demo {
                 }
                 Err(failure) => {
                     stage.clear().await;
+                    if self.stack {
+                        return Err(failure);
+                    }
                     Err(failure
                         .next(format!("look at it with: skald serve --data-dir {}", folder.path())))
                 }
@@ -126,7 +172,7 @@ impl Demo {
         })
     }
 
-    async fn perform(&self, stage: &Stage) -> Result<(), Failure> {
+    async fn perform(&self, stage: &mut Stage) -> Result<(), Failure> {
         let lines = self.lines.map_or(Lines::Profile, Lines::Exactly);
         let demand =
             Demand { orders: self.orders, mean_lines: lines.mean(), max_lines: lines.most() };
@@ -137,21 +183,26 @@ impl Demo {
             .map(|product| (product.id.clone(), product.on_hand))
             .collect();
         stage.stock(&expected).await?;
+        let processes = stage.processes().into_iter().chain(self.measure.iter().cloned());
+        let meter = Meter::start(processes.collect());
         let measured = stage
             .load(Plan {
                 url: format!("{}/v1/orders", stage.url()),
                 profile: Profile::new(catalogue, lines, self.seed),
                 orders: self.orders,
                 concurrency: self.concurrency as usize,
+                interval: self.rate.map(|rate| Duration::from_secs(1) / rate),
             })
             .await?;
-        self.report(stage, measured, &expected).await
+        let costs = meter.read(self.orders);
+        self.report(stage, measured, costs, &expected).await
     }
 
     async fn report(
         &self,
         stage: &Stage,
         mut measured: Measured,
+        processes: Vec<cost::Cost>,
         expected: &[(ProductId, i64)],
     ) -> Result<(), Failure> {
         let audit = audit::read(stage.client()).await?;
@@ -166,16 +217,18 @@ impl Demo {
             cancelled: audit.count(OrderStatus::Cancelled),
             sagas_per_second: per_second(orders, measured.elapsed),
             p50_ms: millis(percentile(&measured.latencies, 50)),
+            p95_ms: millis(percentile(&measured.latencies, 95)),
             p99_ms: millis(percentile(&measured.latencies, 99)),
             mails: audit.stats.mails(),
             stock_adds_up,
             transitions_per_commit: audit.stats.transitions_per_commit,
             cancelled_by_reason: audit.cancelled_by_reason,
+            processes,
         };
         match self.output {
             Output::Json => {
                 let json =
-                    serde_json::to_string(&report).map_err(|error| wrong(&error.to_string()))?;
+                    serde_json::to_string(&report).map_err(|error| failed(error.to_string()))?;
                 print(&json)?;
             }
             Output::Table => print(&report.to_text(expected.len()))?,
@@ -185,10 +238,10 @@ impl Demo {
         }
         let count = faults.len();
         faults.truncate(SHOWN_FAULTS);
-        Err(wrong(&format!("{count} things do not add up:\n  {}", faults.join("\n  "))))
+        Err(failed(format!("{count} things do not add up:\n  {}", faults.join("\n  "))))
     }
 }
 
-fn wrong(what: &str) -> Failure {
+fn failed(what: impl Into<String>) -> Failure {
     Failure::new(Exit::Failed, "DEMO_FAILED", what)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use comfy_table::CellAlignment;
 use serde::Serialize;
 
+use super::cost::Cost;
 use crate::cli::output::{plain_table, printable, render};
 
 /// What the demo found. Its JSON is an interface.
@@ -24,6 +25,8 @@ pub struct Report {
     pub sagas_per_second: f64,
     /// Median time from submission to end, in milliseconds.
     pub p50_ms: f64,
+    /// 95 of 100 orders ended within this time, in milliseconds.
+    pub p95_ms: f64,
     /// 99 of 100 orders ended within this time, in milliseconds.
     pub p99_ms: f64,
     /// Mails that were sent.
@@ -33,6 +36,8 @@ pub struct Report {
     pub stock_adds_up: bool,
     /// How many transitions of sagas shared a commit, on average.
     pub transitions_per_commit: f64,
+    /// What each process cost while the load ran; empty where that can't be known.
+    pub processes: Vec<Cost>,
 }
 
 /// The smallest of `sorted` numbers that is not below `percent` of them; 0 where there are none.
@@ -48,8 +53,12 @@ pub fn millis(micros: u64) -> f64 {
 
 /// How many a second, to the tenth.
 pub fn per_second(count: u64, elapsed: Duration) -> f64 {
-    let seconds = elapsed.as_secs_f64().max(1e-6);
-    (count as f64 / seconds * 10.0).round() / 10.0
+    rounded(count as f64 / elapsed.as_secs_f64().max(1e-6), 10.0)
+}
+
+/// A number to so many parts of one.
+pub fn rounded(number: f64, parts: f64) -> f64 {
+    (number * parts).round() / parts
 }
 
 /// A number with its thousands apart.
@@ -80,9 +89,13 @@ impl Report {
         }
         add("sagas/s".to_owned(), grouped(self.sagas_per_second.round() as u64));
         add("p50 from submit to end, ms".to_owned(), format!("{:.1}", self.p50_ms));
+        add("p95 from submit to end, ms".to_owned(), format!("{:.1}", self.p95_ms));
         add("p99 from submit to end, ms".to_owned(), format!("{:.1}", self.p99_ms));
         add("mails".to_owned(), grouped(self.mails));
         add("transitions per commit".to_owned(), format!("{:.1}", self.transitions_per_commit));
+        for Cost { process, cpu_ms_per_saga, .. } in &self.processes {
+            add(format!("CPU ms per saga, {process}"), format!("{cpu_ms_per_saga:.3}"));
+        }
         if let Some(values) = lines.column_mut(1) {
             values.set_cell_alignment(CellAlignment::Right);
         }
@@ -129,10 +142,16 @@ mod tests {
             cancelled_by_reason: [("INSUFFICIENT_STOCK".to_owned(), 60)].into(),
             sagas_per_second: 5_123.4,
             p50_ms: 9.25,
+            p95_ms: 15.0,
             p99_ms: 20.04,
             mails: 1_000,
             stock_adds_up: true,
             transitions_per_commit: 30.0,
+            processes: vec![Cost {
+                process: "skald".to_owned(),
+                cpu_ms_per_saga: 0.25,
+                memory_bytes: Some(1),
+            }],
         }
     }
 
@@ -143,8 +162,9 @@ mod tests {
             json,
             "{\"orders\":1000,\"confirmed\":940,\"cancelled\":60,\
              \"cancelledByReason\":{\"INSUFFICIENT_STOCK\":60},\"sagasPerSecond\":5123.4,\
-             \"p50Ms\":9.25,\"p99Ms\":20.04,\"mails\":1000,\"stockAddsUp\":true,\
-             \"transitionsPerCommit\":30.0}"
+             \"p50Ms\":9.25,\"p95Ms\":15.0,\"p99Ms\":20.04,\"mails\":1000,\"stockAddsUp\":true,\
+             \"transitionsPerCommit\":30.0,\"processes\":[{\"process\":\"skald\",\
+             \"cpuMsPerSaga\":0.25,\"memoryBytes\":1}]}"
         );
     }
 
@@ -152,7 +172,10 @@ mod tests {
     fn the_text_says_whether_the_stock_adds_up() {
         let text = report().to_text(1_000);
         assert!(text.starts_with("orders "), "{text}");
-        assert!(text.contains("\n    INSUFFICIENT_STOCK         60\n"), "{text}");
+        let lines: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert!(lines.contains(&vec!["INSUFFICIENT_STOCK", "60"]), "{text}");
+        assert!(lines.contains(&"CPU ms per saga, skald 0.250".split(' ').collect()), "{text}");
         assert!(text.contains("The stock adds up: for each of 1,000 products"), "{text}");
         let wrong = Report { stock_adds_up: false, ..report() };
         assert!(wrong.to_text(1_000).contains("The stock does NOT add up."));

@@ -1,26 +1,24 @@
-//! The Skald that the demo runs on.
+//! What the demo runs on: a Skald within this process, or one in many.
 
-use std::fs;
-use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::rt;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::de::IgnoredAny;
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::cost;
 use super::ends::EVENTS;
+use super::failed;
 use super::load::{self, Measured, Plan, Progress};
+use super::stack::Stack;
+use super::watch::watch;
 use crate::app::{self, Running};
 use crate::cli::client::Client;
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::failure::Failure;
 use crate::cli::serve::base_url;
 use crate::config::Config;
 use crate::orders::ProductId;
@@ -36,74 +34,48 @@ const MAX_WAITING_EVENTS: usize = 65_536;
 /// Nothing is ever given back to the demo's queue.
 const DELIVERY_LIMIT: u32 = 20;
 
-/// Twice the half minute after which a command is asked again.
-const STALLED_AFTER: Duration = Duration::from_secs(60);
-
-/// Smooth to the eye, and cheap.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long a demo's queue outlives it on a broker. Longer than a lost connection takes to be made
+/// anew; soon enough that a queue which nobody empties is no burden.
+const QUEUE_OUTLIVES: Duration = Duration::from_secs(120);
 
 /// Products that are put at a time: the server's readers and writer have no use for more.
 const PUTS: usize = 4;
 
-/// A folder in which there is nothing else.
-pub struct Folder(String);
-
-impl Folder {
-    /// Takes the folder that is `wanted`, or makes one among the temporary files.
-    ///
-    /// # Errors
-    /// When it can't be made, or there is something in it.
-    pub fn fresh(wanted: Option<String>) -> Result<Self, Failure> {
-        let path = match wanted {
-            Some(wanted) => wanted,
-            None => {
-                let name = format!("skald-demo-{}", uuid::Uuid::now_v7());
-                std::env::temp_dir().join(name).display().to_string()
-            }
-        };
-        match make_empty(Path::new(&path)) {
-            Ok(true) => Ok(Self(path)),
-            Ok(false) => {
-                let what = format!("there is something in {path} already");
-                Err(Failure::new(Exit::Usage, "FOLDER_NOT_EMPTY", what)
-                    .next("name a new or empty folder with --data-dir, or none"))
-            }
-            Err(error) => {
-                let what = format!("the folder {path} can't be used: {error}");
-                Err(Failure::new(Exit::Usage, "FOLDER_NOT_USABLE", what))
-            }
-        }
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Makes the folder if it is missing, for this user alone; tells whether it is empty.
-fn make_empty(path: &Path) -> io::Result<bool> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    Ok(fs::read_dir(path)?.next().is_none())
-}
-
 /// A Skald with a generator of load beside it, on a thread of its own.
 pub struct Stage {
-    running: Running,
-    client: Client,
+    skald: Skald,
+    bus: Arc<dyn Bus>,
+    address: SocketAddr,
     url: String,
+    client: Client,
     generator: Arbiter,
 }
 
+enum Skald {
+    Embedded(Running),
+    Stack(Stack),
+}
+
 impl Stage {
-    /// Starts everything.
+    /// Starts everything within this process.
     ///
     /// # Errors
     /// When Skald can't start.
-    pub async fn set(config: &Config) -> Result<Self, Failure> {
+    pub async fn embedded(config: &Config) -> Result<Self, Failure> {
         let running = app::start(config).await?;
-        let url = base_url(running.address);
-        Ok(Self { client: Client::new(&url), url, generator: Arbiter::new(), running })
+        let (address, bus) = (running.address, Arc::clone(&running.bus));
+        Ok(Self::of(Skald::Embedded(running), address, bus))
+    }
+
+    /// Takes a Skald that runs in processes of its own.
+    pub fn stack(stack: Stack) -> Self {
+        let (address, bus) = (stack.address(), stack.bus());
+        Self::of(Skald::Stack(stack), address, bus)
+    }
+
+    fn of(skald: Skald, address: SocketAddr, bus: Arc<dyn Bus>) -> Self {
+        let url = base_url(address);
+        Self { skald, bus, address, client: Client::new(&url), url, generator: Arbiter::new() }
     }
 
     /// Where the API is.
@@ -113,12 +85,24 @@ impl Stage {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.running.address
+        self.address
     }
 
     /// A client of it.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The processes that it runs in, and the generator's if that is another one.
+    pub fn processes(&self) -> Vec<cost::Measured> {
+        let this = std::process::id();
+        match &self.skald {
+            Skald::Embedded(_) => vec![("skald and generator".to_owned(), this)],
+            Skald::Stack(stack) => {
+                let others = stack.processes().map(|(name, id)| (name.to_owned(), id));
+                [("generator".to_owned(), this)].into_iter().chain(others).collect()
+            }
+        }
     }
 
     /// Puts products into the warehouse.
@@ -137,19 +121,19 @@ impl Stage {
     /// Has the generator send every order of `plan`, and waits for their ends.
     ///
     /// # Errors
-    /// When an order is refused, or none ends for too long.
-    pub async fn load(&self, plan: Plan) -> Result<Measured, Failure> {
+    /// When an order is refused, a process ends, or no order ends for too long.
+    pub async fn load(&mut self, plan: Plan) -> Result<Measured, Failure> {
         let queue = QueueSpec {
-            name: "skald.demo".into(),
+            name: format!("skald.demo.{}", uuid::Uuid::new_v4()).as_str().into(),
             bindings: vec![(Exchange::Events, LAST_EVENT.to_owned())],
             max_length: MAX_WAITING_EVENTS,
             delivery_limit: DELIVERY_LIMIT,
             dead_letters: DeadLetters::Dropped,
+            expires_after: Some(QUEUE_OUTLIVES),
         };
-        let bus: &dyn Bus = self.running.bus.as_ref();
         let bound = async {
-            bus.declare(&queue).await?;
-            bus.consume(&queue.name, EVENTS).await
+            self.bus.declare(&queue).await?;
+            self.bus.consume(&queue.name, EVENTS).await
         };
         let events = bound.await.map_err(|error| failed(error.to_string()))?;
         let orders = plan.orders;
@@ -161,100 +145,41 @@ impl Stage {
                 let _ = report.send(load::run(plan, events, counted).await);
             });
         });
-        watch(outcome, &progress, orders).await
+        watch(outcome, &progress, orders, || self.skald.check()).await
     }
 
     /// Stays up until SIGTERM or Ctrl-C, and then stops in good order.
     pub async fn leave_up(self) {
-        self.running.wait().await;
-        end(self.generator);
+        app::stop_signal().await;
+        self.clear().await;
     }
 
     /// Stops in good order.
     pub async fn clear(self) {
-        self.running.stop().await;
-        end(self.generator);
-    }
-}
-
-fn end(generator: Arbiter) {
-    generator.stop();
-    // Its thread may only have panicked, which is reported by then.
-    let _ = generator.join();
-}
-
-/// Waits for the outcome, shows how far it has come, and gives up if nothing happens for too long.
-async fn watch(
-    mut outcome: oneshot::Receiver<Result<Measured, Failure>>,
-    progress: &Progress,
-    orders: u64,
-) -> Result<Measured, Failure> {
-    let bar = bar(orders);
-    let mut look = interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut ended, mut moved_at) = (0, Instant::now());
-    loop {
-        tokio::select! {
-            outcome = &mut outcome => {
-                bar.finish_and_clear();
-                return outcome.unwrap_or_else(|_| Err(failed("the generator died".to_owned())));
+        let Self { skald, bus, generator, .. } = self;
+        let services = match skald {
+            Skald::Embedded(running) => {
+                running.stop().await;
+                None
             }
-            _ = look.tick() => {
-                let now = progress.ended();
-                bar.set_position(now);
-                if now > ended {
-                    (ended, moved_at) = (now, Instant::now());
-                } else if moved_at.elapsed() > STALLED_AFTER {
-                    bar.finish_and_clear();
-                    return Err(stalled(ended, orders));
-                }
-            }
+            Skald::Stack(stack) => stack.stop().await,
+        };
+        generator.stop();
+        // Its thread may only have panicked, which is reported by then.
+        let _ = generator.join();
+        drop(bus);
+        if let Some(services) = services {
+            services.stop().await;
         }
     }
 }
 
-/// A bar on standard error; indicatif shows it only if that is a terminal.
-fn bar(orders: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(orders), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template(
-        "{bar:40} {human_pos}/{human_len} orders, {per_sec}, {eta} left",
-    );
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
-fn stalled(ended: u64, orders: u64) -> Failure {
-    let seconds = STALLED_AFTER.as_secs();
-    failed(format!("{ended} of {orders} orders have ended, and none more for {seconds} s"))
-}
-
-fn failed(what: String) -> Failure {
-    Failure::new(Exit::Failed, "DEMO_FAILED", what)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_with_something_in_it_is_left_alone() {
-        let parent = tempfile::tempdir().unwrap();
-        let wanted = parent.path().join("new/folder").display().to_string();
-        assert_eq!(Folder::fresh(Some(wanted.clone())).unwrap().path(), wanted);
-        assert_eq!(Folder::fresh(Some(wanted.clone())).unwrap().path(), wanted);
-        fs::write(parent.path().join("new/folder/file"), "kept").unwrap();
-        let failure = Folder::fresh(Some(wanted)).err().unwrap();
-        assert_eq!(failure.exit(), Exit::Usage);
-    }
-
-    #[test]
-    fn folders_among_the_temporary_files_are_never_shared() {
-        let (one, other) = (Folder::fresh(None).unwrap(), Folder::fresh(None).unwrap());
-        assert_ne!(one.path(), other.path());
-        for folder in [one, other] {
-            fs::remove_dir(folder.path()).unwrap();
+impl Skald {
+    /// Fails where a part of it has ended.
+    fn check(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Stack(stack) => stack.check(),
         }
     }
 }

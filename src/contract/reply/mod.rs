@@ -1,8 +1,8 @@
 //! Answers, as workers write and the orchestrator reads them.
 //!
 //! Three forms are understood: typed messages of the contract, the packets of a NestJS
-//! microservice (`{"response":…,"isDisposed":true}`, `{"err":…}`), and any other JSON, which is a
-//! success. Replies come from outside: nothing in them is believed beyond its form, and no text of a
+//! microservice (`{"response":…,"isDisposed":true}`, `{"err":…}`), and any other JSON or nothing,
+//! which is a success unless it says `"status":"error"`. Replies come from outside: nothing in them is believed beyond its form, and no text of a
 //! foreign error is kept.
 
 mod read;

@@ -120,10 +120,15 @@ impl Database {
         prepare: impl FnOnce(&mut PgConnection, &Url) -> Result<(), OpenError>,
     ) -> Result<Self, OpenError> {
         let store = kind.store;
+        // Before libpq does it. Otherwise OpenSSL tears itself down when the process exits, while the
+        // pools' threads may still be connecting: then the process crashes or hangs at its end.
+        openssl_sys::init();
         let url =
             Url::parse(url).map_err(|cause| OpenError::Url { store, cause: cause.to_owned() })?;
         let mut connection = PgConnection::establish(url.full()).map_err(|error| {
-            let cause = url.redact(&error.to_string());
+            // libpq puts its questions and the other addresses on lines of their own.
+            let told = url.redact(&error.to_string());
+            let cause = told.split_whitespace().collect::<Vec<_>>().join(" ");
             OpenError::Unreachable { store, place: url.to_string(), cause }
         })?;
         migrate::bring_up_to_date(&mut connection, kind, &url)?;

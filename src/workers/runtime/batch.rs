@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::contract::command;
-use crate::contract::message::Outgoing;
+use crate::contract::envelope::trace_id;
+use crate::contract::message::{Message, Outgoing};
 use crate::contract::reply::{self, ReplyBody, WorkOutcome};
 use crate::ports::bus::Delivery;
 use crate::saga::check::is_name;
@@ -53,7 +54,9 @@ pub fn work<W: Worker>(worker: &W, batch: Vec<Delivery>, now: Timestamp) -> Vec<
     }
     let answers = worker.handle(&commands, now);
     let done = deliveries.into_iter().zip(answers).filter_map(|(command, answer)| {
-        let answer = answer.inspect(count).and_then(|answer| write(&command, &answer, now));
+        let answer = answer
+            .inspect(|answer| report(&command.message, answer))
+            .and_then(|answer| write(&command, &answer, now));
         match answer {
             Ok(reply) => Some(Done { command, reply }),
             Err(poison) => {
@@ -70,6 +73,9 @@ fn read<W: Worker>(worker: &W, delivery: &Delivery) -> Result<W::Command, Poison
     if !is_name(command.key.step.as_str()) {
         return Err(Poison("the idempotency key names no step".to_owned()));
     }
+    let Message { id, kind, traceparent, .. } = delivery.message.as_ref();
+    let trace_id = traceparent.as_deref().and_then(trace_id);
+    tracing::debug!(sagaId = %command.key.saga, key = %command.key, messageId = %id, kind, traceId = trace_id, "a command came");
     worker.read(command)
 }
 
@@ -87,7 +93,11 @@ fn bury(delivery: Delivery, poison: &Poison) {
     delivery.reject(reason);
 }
 
-fn count(answer: &Answer) {
+/// Tells the log and the metrics what a command came to.
+fn report(command: &Message, answer: &Answer) {
+    let trace_id = command.traceparent.as_deref().and_then(trace_id);
+    let correlation = command.correlation_id.as_deref();
+    tracing::debug!(messageId = %command.id, correlationId = correlation, traceId = trace_id, answer = answer.name, "a command is done");
     let kind = match &answer.body {
         ReplyBody::Settled(WorkOutcome::Success(_)) => "success",
         ReplyBody::Settled(WorkOutcome::Failure(_)) => "failure",

@@ -54,11 +54,9 @@ pub struct Runtime<W> {
 impl<W: Worker> Runtime<W> {
     /// Runs until `stop` holds true or its sender is gone, then finishes what is at work: what was
     /// committed is answered and acknowledged, what was not goes back to its queue. Takes at most
-    /// ten seconds for that.
-    ///
-    /// # Errors
-    /// When the queue does not exist.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), BusError> {
+    /// ten seconds for that. A queue that can't be consumed is tried for ever: whatever is wrong with
+    /// it, once it is repaired nobody has to think of the worker.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let queue = self.worker.queue();
         while !*stop.borrow() {
             match self.bus.consume(&queue, self.prefetch).await {
@@ -66,14 +64,13 @@ impl<W: Worker> Runtime<W> {
                 Err(error @ BusError::Unavailable(_)) => {
                     tracing::warn!(%queue, %error, "commands can't be consumed");
                 }
-                Err(error) => return Err(error),
+                Err(error) => tracing::error!(%queue, %error, "commands can't be consumed"),
             }
             tokio::select! {
                 () = stopped(&mut stop) => break,
                 () = sleep(RENEWAL) => {}
             }
         }
-        Ok(())
     }
 
     /// Works until told to stop or until the consumer is over.

@@ -138,7 +138,12 @@ mod tests {
             receipt.settle(Settlement::Rejected);
         }
 
-        fn consume(&self, _: &QueueName, _: usize) -> BoxFuture<'_, Result<Deliveries, BusError>> {
+        fn consume_before_others(
+            &self,
+            _: &QueueName,
+            _: usize,
+            _: i64,
+        ) -> BoxFuture<'_, Result<Deliveries, BusError>> {
             unimplemented!("nothing is consumed")
         }
 

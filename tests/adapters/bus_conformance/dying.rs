@@ -13,6 +13,7 @@ async fn work_and_grave(stage: &Stage) -> (QueueSpec, String, Deliveries) {
         bindings: vec![(Exchange::Commands, key.clone())],
         delivery_limit: 2,
         dead_letters: DeadLetters::Kept,
+        expires_after: None,
         ..stage.queue("work")
     };
     let grave = QueueSpec { bindings: vec![(Exchange::Dead, key.clone())], ..stage.queue("grave") };

@@ -75,6 +75,7 @@ macro_rules! bus_conformance {
                 settling_wakes_a_consumer_whose_prefetch_was_used_up
                 idle_consumers_take_turns
                 a_cancelled_consumer_leaves_its_messages_to_others
+                the_highest_priority_gets_everything_that_it_has_room_for
             }
         }
     };

@@ -36,6 +36,7 @@ pub fn every_message_ends_acknowledged_or_dead(backend: &dyn Backend) {
         max_length: 100,
         delivery_limit: 2,
         dead_letters: DeadLetters::Kept,
+        expires_after: None,
         bindings: vec![(Exchange::Commands, key.clone())],
         ..stage.queue("work")
     };

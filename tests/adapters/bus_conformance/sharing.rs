@@ -87,3 +87,19 @@ pub async fn a_cancelled_consumer_leaves_its_messages_to_others(mut stage: Stage
     assert_eq!(got, ids);
     stage.expect_depth(&work, 0, 0).await;
 }
+
+pub async fn the_highest_priority_gets_everything_that_it_has_room_for(mut stage: Stage) {
+    let work = stage.queue("work");
+    stage.declare(&work).await;
+    let mut before = stage.bus.consume_before_others(&work.name, 100, 7).await.unwrap();
+    let mut after = stage.bus.consume_before_others(&work.name, 3, 1 << 40).await.unwrap();
+    for n in 0..3 {
+        stage.post(&work, &n.to_string());
+    }
+    let in_hand = [next(&mut after).await, next(&mut after).await, next(&mut after).await];
+    for n in 3..6 {
+        stage.post(&work, &n.to_string());
+    }
+    assert_eq!(next_ids(&mut before, 3).await, ["3", "4", "5"]);
+    drop(in_hand);
+}

@@ -60,6 +60,7 @@ impl Stage {
             max_length: 1000,
             delivery_limit: 3,
             dead_letters: DeadLetters::Dropped,
+            expires_after: None,
         }
     }
 

@@ -49,6 +49,7 @@ fn queue(name: &str) -> QueueSpec {
         max_length: 100_000,
         delivery_limit: 100,
         dead_letters: DeadLetters::Dropped,
+        expires_after: None,
     }
 }
 

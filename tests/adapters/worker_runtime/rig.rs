@@ -12,8 +12,8 @@ use skald::bus::in_process::InProcessBus;
 use skald::contract::names::command_type;
 use skald::ports::Clock;
 use skald::ports::bus::{
-    Bus, BusError, DeadLetters, Deliveries, Delivery, Exchange, Message, Outgoing, QueueSpec,
-    Receipt, Settlement,
+    Bus, DeadLetters, Deliveries, Delivery, Exchange, Message, Outgoing, QueueSpec, Receipt,
+    Settlement,
 };
 use skald::saga::id::Timestamp;
 use skald::workers::runtime::Runtime;
@@ -62,14 +62,14 @@ pub struct Rig {
 /// A runtime at work.
 pub struct Running {
     pub stop: watch::Sender<bool>,
-    pub task: JoinHandle<Result<(), BusError>>,
+    pub task: JoinHandle<()>,
 }
 
 impl Running {
     /// Stops it in good order.
     pub async fn stop(self) {
         self.stop.send(true).unwrap();
-        in_time(self.task).await.unwrap().unwrap();
+        in_time(self.task).await.unwrap();
     }
 
     /// Ends it as a crash would: whatever it holds is dropped.
@@ -91,6 +91,7 @@ impl Rig {
             let commands = QueueSpec {
                 delivery_limit,
                 dead_letters: DeadLetters::Kept,
+                expires_after: None,
                 ..queue(&format!("{service}.commands"), bindings, 1000)
             };
             bus.declare(&commands).await.unwrap();
@@ -195,6 +196,7 @@ fn queue(name: &str, bindings: Vec<(Exchange, String)>, max_length: usize) -> Qu
         max_length,
         delivery_limit: 1000,
         dead_letters: DeadLetters::Dropped,
+        expires_after: None,
     }
 }
 

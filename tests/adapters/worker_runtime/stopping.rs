@@ -30,7 +30,7 @@ async fn a_stop_finishes_what_is_at_work_and_leaves_the_rest_to_others() {
     let reply = rig.unacknowledged_reply().await;
     assert!(!running.task.is_finished(), "it waits for its reply to be safe");
     reply.ack();
-    in_time(running.task).await.unwrap().unwrap();
+    in_time(running.task).await.unwrap();
     rig.expect_settled(at_work).await;
     rig.expect_unsettled(waiting);
     assert_eq!(warehouse.reserved("tea"), 1);
@@ -45,7 +45,7 @@ async fn a_runtime_nobody_can_stop_any_more_stops() {
     let (_, worker) = inventory();
     let running = rig.start(&worker);
     drop(running.stop);
-    in_time(running.task).await.unwrap().unwrap();
+    in_time(running.task).await.unwrap();
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ impl Account {
                 self.offered += u32::from(room);
             }
             Move::Attach { prefetch } => {
-                self.consumers.push(self.queue.attach(prefetch, Bell::default()));
+                self.consumers.push(self.queue.attach(prefetch, 0, Bell::default()));
             }
             Move::Detach { consumer } => {
                 if let Some(at) = consumer.checked_rem(self.consumers.len()) {
@@ -126,7 +126,7 @@ fn items(entries: &[Entry<u32>]) -> Vec<u32> {
 #[test]
 fn what_comes_back_goes_out_first_in_its_old_order() {
     let mut queue = Queue::new(100, 5);
-    let consumer = queue.attach(3, Bell::default());
+    let consumer = queue.attach(3, 0, Bell::default());
     for n in 0..5 {
         queue.offer(n).unwrap();
     }
@@ -139,7 +139,7 @@ fn what_comes_back_goes_out_first_in_its_old_order() {
 #[test]
 fn consumers_take_turns() {
     let mut queue = Queue::new(100, 5);
-    let consumers = [1, 10, 10].map(|prefetch| queue.attach(prefetch, Bell::default()));
+    let consumers = [1, 10, 10].map(|prefetch| queue.attach(prefetch, 0, Bell::default()));
     for n in 0..7 {
         queue.offer(n).unwrap();
     }
@@ -150,7 +150,7 @@ fn consumers_take_turns() {
 #[test]
 fn a_bell_rings_only_for_a_consumer_that_had_nothing() {
     let mut queue = Queue::new(100, 5);
-    let consumer = queue.attach(10, Bell::default());
+    let consumer = queue.attach(10, 0, Bell::default());
     assert_eq!(queue.offer(0).unwrap().len(), 1);
     assert_eq!(queue.offer(1).unwrap().len(), 0);
     take_all(&mut queue, consumer);
@@ -160,9 +160,9 @@ fn a_bell_rings_only_for_a_consumer_that_had_nothing() {
 #[test]
 fn what_a_cancelled_consumer_never_took_counts_as_never_delivered() {
     let mut queue = Queue::new(100, 0);
-    let first = queue.attach(10, Bell::default());
+    let first = queue.attach(10, 0, Bell::default());
     queue.offer(0).unwrap();
     queue.detach(first);
-    let second = queue.attach(10, Bell::default());
+    let second = queue.attach(10, 0, Bell::default());
     assert_eq!(take_all(&mut queue, second)[0].redeliveries, 0);
 }

@@ -5,6 +5,9 @@
 //! passwords. Without it each test process starts a private one, which ends with the process however
 //! that ends. That takes the programs of PostgreSQL 13 or later, but no running service.
 
+// No test program uses all of it.
+#![allow(dead_code)]
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

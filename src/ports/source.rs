@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
-use crate::ports::bus::{Bus, BusError, Deliveries, Delivery};
+use super::bus::{Bus, BusError, Deliveries, Delivery};
 use crate::saga::id::QueueName;
 
 /// The pause before a lost consumer is renewed. Long enough not to trouble a broker that is just
@@ -16,34 +17,47 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Deliveries of one queue, from one consumer after the other.
-pub(super) struct Source {
+pub struct Source {
     bus: Arc<dyn Bus>,
     queue: QueueName,
     prefetch: usize,
-    deliveries: Deliveries,
+    priority: i64,
+    deliveries: Option<Deliveries>,
 }
 
 impl Source {
-    /// Starts to consume.
+    /// Deliveries of `queue`, at most `prefetch` unsettled at a time. Consumes from the first wait on, once
+    /// the queue can be consumed.
+    pub fn of(bus: Arc<dyn Bus>, queue: QueueName, prefetch: usize) -> Self {
+        Self { bus, queue, prefetch, priority: 0, deliveries: None }
+    }
+
+    /// Consumes before those of a lower priority than this.
+    pub fn before_others(self, priority: i64) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// Starts to consume at once.
     ///
     /// # Errors
     /// When the queue can't be consumed now: then something is wrong at the start.
-    pub async fn open(
-        bus: Arc<dyn Bus>,
-        queue: QueueName,
-        prefetch: usize,
-    ) -> Result<Self, BusError> {
-        let deliveries = bus.consume(&queue, prefetch).await?;
-        Ok(Self { bus, queue, prefetch, deliveries })
+    pub async fn open(mut self) -> Result<Self, BusError> {
+        self.deliveries = Some(self.consumer().await?);
+        Ok(self)
     }
 
     /// Waits for deliveries and adds up to `limit` of those at hand to `batch`, at least one. What
-    /// the consumers before left unsettled comes again.
+    /// the consumers before left unsettled comes again. Giving up the wait loses nothing.
     pub async fn recv_many(&mut self, batch: &mut Vec<Delivery>, limit: usize) {
-        while self.deliveries.recv_many(batch, limit).await == 0 {
-            tracing::warn!(queue = %self.queue, "a consumer is over; renewing it");
-            self.deliveries = self.renewed().await;
-            tracing::info!(queue = %self.queue, "the consumer is back");
+        loop {
+            if let Some(deliveries) = &mut self.deliveries {
+                if deliveries.recv_many(batch, limit).await > 0 {
+                    return;
+                }
+                tracing::warn!(queue = %self.queue, "a consumer is over; renewing it");
+            }
+            self.deliveries = None;
+            self.deliveries = Some(self.renewed().await);
         }
     }
 
@@ -51,14 +65,21 @@ impl Source {
         let mut pause = FIRST_PAUSE;
         loop {
             sleep(pause).await;
-            match self.bus.consume(&self.queue, self.prefetch).await {
-                Ok(deliveries) => return deliveries,
+            match self.consumer().await {
+                Ok(deliveries) => {
+                    tracing::info!(queue = %self.queue, "the queue is consumed");
+                    return deliveries;
+                }
                 Err(error) => {
                     tracing::warn!(queue = %self.queue, %error, "a queue can't be consumed");
                 }
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    fn consumer(&self) -> BoxFuture<'_, Result<Deliveries, BusError>> {
+        self.bus.consume_before_others(&self.queue, self.prefetch, self.priority)
     }
 }
 
@@ -69,7 +90,7 @@ mod tests {
     use std::task::{Context, Poll};
 
     use bytes::Bytes;
-    use futures_util::future::{BoxFuture, ready};
+    use futures_util::future::ready;
 
     use super::*;
     use crate::ports::bus::{
@@ -89,7 +110,12 @@ mod tests {
             unimplemented!("nothing is published")
         }
 
-        fn consume(&self, _: &QueueName, _: usize) -> BoxFuture<'_, Result<Deliveries, BusError>> {
+        fn consume_before_others(
+            &self,
+            _: &QueueName,
+            _: usize,
+            _: i64,
+        ) -> BoxFuture<'_, Result<Deliveries, BusError>> {
             let deliveries = self.0.lock().unwrap().pop().flatten();
             let away = || BusError::Unavailable("on purpose".to_owned());
             Box::pin(ready(deliveries.map(|left| Deliveries::new(Ending(left))).ok_or_else(away)))
@@ -138,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn a_consumer_that_is_over_is_renewed_until_it_can_be() {
         let bus = Arc::new(Unsteady(Mutex::new(vec![Some(5), None, Some(0), None, Some(2)])));
-        let mut source = Source::open(bus.clone(), "replies".into(), 10).await.unwrap();
+        let mut source = Source::of(bus.clone(), "replies".into(), 10).open().await.unwrap();
         let mut batch = Vec::new();
         for expected in [2, 6, 7] {
             source.recv_many(&mut batch, 4).await;
@@ -150,6 +176,15 @@ mod tests {
     #[tokio::test]
     async fn a_queue_that_cannot_be_consumed_at_the_start_is_an_error() {
         let bus = Arc::new(Unsteady(Mutex::new(vec![None])));
-        assert!(Source::open(bus, "replies".into(), 10).await.is_err());
+        assert!(Source::of(bus, "replies".into(), 10).open().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_cannot_be_consumed_yet_is_consumed_once_it_can_be() {
+        let bus = Arc::new(Unsteady(Mutex::new(vec![Some(1), None])));
+        let mut source = Source::of(bus, "dead".into(), 10);
+        let mut batch = Vec::new();
+        source.recv_many(&mut batch, 4).await;
+        assert_eq!(batch.len(), 1);
     }
 }

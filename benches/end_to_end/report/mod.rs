@@ -1,4 +1,12 @@
 //! What is printed.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `load` | figures of many orders |
+//! | `surroundings` | limits of the parts, and peers |
+
+mod load;
+mod surroundings;
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
@@ -7,6 +15,9 @@ use std::thread::available_parallelism;
 
 use anyhow::ensure;
 use serde::Serialize;
+
+pub use load::{OnStack, Paced, Side, Throughput};
+pub use surroundings::{Limits, Peers};
 
 /// What a hundred thousand waiting sagas may take, the program and its store's caches included.
 const MAX_RESIDENT_BYTES: u64 = 500_000_000;
@@ -20,21 +31,17 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throughput: Option<Throughput>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub paced: Option<Paced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stack: Option<OnStack>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Peers>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
-}
-
-/// Many orders at a time.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Throughput {
-    pub orders: u32,
-    pub concurrency: u32,
-    pub runs: usize,
-    pub sagas_per_second: Spread,
-    pub transitions_per_commit: Spread,
-    pub cpu_ms_per_saga: Spread,
 }
 
 /// One order at a time.
@@ -75,6 +82,11 @@ impl Spread {
         let (min, max) = (figures[0], figures[figures.len() - 1]);
         Self { min, median: median(figures), max }
     }
+
+    /// The one in the middle.
+    pub fn median(&self) -> f64 {
+        self.median
+    }
 }
 
 /// The median of at least one figure.
@@ -93,6 +105,10 @@ impl Report {
             cpu: model.map_or("processors", |(_, model)| model).to_owned(),
             cores: available_parallelism().map_or(1, NonZero::get),
             throughput: None,
+            paced: None,
+            stack: None,
+            limits: None,
+            peers: None,
             latency: None,
             memory: None,
         })
@@ -118,29 +134,16 @@ fn megabytes(bytes: u64) -> f64 {
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} × {}", self.cores, self.cpu)?;
-        let parts: [Option<&dyn Display>; 3] = [
+        let parts: [Option<&dyn Display>; 7] = [
             self.throughput.as_ref().map(|part| part as _),
+            self.paced.as_ref().map(|part| part as _),
+            self.stack.as_ref().map(|part| part as _),
+            self.limits.as_ref().map(|part| part as _),
+            self.peers.as_ref().map(|part| part as _),
             self.latency.as_ref().map(|part| part as _),
             self.memory.as_ref().map(|part| part as _),
         ];
         parts.into_iter().flatten().try_for_each(|part| write!(f, "\n\n{part}"))
-    }
-}
-
-impl Display for Throughput {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { orders, concurrency, runs, .. } = self;
-        writeln!(
-            f,
-            "Throughput: {orders} orders of one line, {concurrency} at a time, {runs} runs"
-        )?;
-        writeln!(f, "{:26}{:>10}{:>10}{:>10}", "", "min", "median", "max")?;
-        let mut row = |name, Spread { min, median, max }: &Spread, decimals| {
-            write!(f, "  {name:24}{min:10.decimals$}{median:10.decimals$}{max:10.decimals$}")
-        };
-        row("sagas/s", &self.sagas_per_second, 0)?;
-        row("\n  transitions per commit", &self.transitions_per_commit, 1)?;
-        row("\n  CPU ms per saga", &self.cpu_ms_per_saga, 3)
     }
 }
 

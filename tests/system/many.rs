@@ -1,0 +1,143 @@
+//! Three orchestrators and four workers: the same outcomes as one of each, also where nodes go.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::accounts;
+use crate::customer::{Connection, Log, finish, order_anywhere, stock_up};
+use crate::installation::{Installation, WORKERS, shares, together, until_shared};
+use crate::process::Process;
+use crate::until::{until, within};
+
+const PRODUCTS: usize = 40;
+const CUSTOMERS: usize = 6;
+/// As short as it may be.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// Two workers of each kind.
+fn workers(installation: &Installation) -> Vec<Process> {
+    together(4, |n| installation.worker(WORKERS[n % 2]))
+}
+
+/// Has customers order from all `nodes` while `during` runs, and a canceller and a reader beside them
+/// that go to whichever node.
+fn under_load(nodes: &Mutex<Vec<SocketAddr>>, log: &Arc<Log>, during: impl FnOnce()) {
+    log.go_on();
+    std::thread::scope(|scope| {
+        for first in 0..CUSTOMERS {
+            scope.spawn(move || order_anywhere(nodes, first, log, PRODUCTS));
+        }
+        scope.spawn(|| look_on(nodes, log));
+        during();
+        log.stop();
+    });
+}
+
+/// Reads and cancels every tenth order through another node than the one before.
+fn look_on(nodes: &Mutex<Vec<SocketAddr>>, log: &Log) {
+    for turn in 0.. {
+        let Some(found) = log.nth_accepted(10 * turn) else { return };
+        let node = {
+            let nodes = nodes.lock().unwrap();
+            nodes[turn % nodes.len()]
+        };
+        let Ok(mut connection) = Connection::open(node) else { continue };
+        let path = format!("/v1/orders/{found}");
+        let Ok(answer) = connection.ask("POST", &format!("{path}/cancel"), "", "") else {
+            continue;
+        };
+        let order = connection.ask("GET", &path, "", "");
+        match (answer.status, order.map(|answer| (answer.status, answer.body))) {
+            (200, _) => log.cancelled.lock().unwrap().push(found),
+            (202 | 503, _) | (409, Err(_) | Ok((503, _))) => {}
+            (409, Ok((200, order))) => assert!(order.contains(r#""CONFIRMED""#), "{order}"),
+            (status, order) => panic!("{status}: {} {order:?}", answer.body),
+        }
+    }
+}
+
+fn everything_adds_up(installation: &Installation, log: &Log) {
+    let stores = installation.stores();
+    let accepted = log.accepted.lock().unwrap();
+    println!("{} orders, {} cancelled", accepted.len(), log.cancelled.lock().unwrap().len());
+    accounts::every_accepted_order_is_terminal(&stores, &accepted);
+    accounts::the_stock_adds_up(&stores);
+    accounts::one_notification_for_each_order(&stores, &installation.folder().join("mail"));
+    for order in log.cancelled.lock().unwrap().iter() {
+        let order = stores.queries.order(order.parse().unwrap()).unwrap().unwrap();
+        assert_eq!(order.status.as_str(), "CANCELLED", "what was promised to {}", order.id);
+    }
+}
+
+#[test]
+fn many_processes_come_to_the_same_outcomes_as_one() {
+    let installation = Installation::new();
+    let orchestrators = together(3, |_| installation.orchestrator());
+    let nodes: Vec<_> = orchestrators.iter().map(Process::address).collect();
+    let _workers = workers(&installation);
+    until_shared(nodes[0], &[21, 21, 22]);
+    stock_up(nodes[0], PRODUCTS);
+    let log = Arc::new(Log::default());
+    let nodes = Mutex::new(nodes);
+    under_load(&nodes, &log, || {
+        until("orders are accepted", || log.count.load(Ordering::SeqCst) >= 400);
+    });
+    let nodes = nodes.into_inner().unwrap();
+    finish(nodes[0], &log, PRODUCTS);
+    everything_adds_up(&installation, &log);
+    for node in nodes {
+        assert_eq!(shares(node), Some(vec![21, 21, 22]));
+        let (status, told) =
+            Connection::open(node).unwrap().send("GET", "/readyz", "", "").unwrap();
+        assert_eq!(status, 200, "{told}");
+    }
+}
+
+#[test]
+fn nodes_take_over_from_those_that_die_hang_or_leave() {
+    let installation = Installation::new();
+    let mut orchestrators = together(3, |_| installation.orchestrator());
+    let nodes = Mutex::new(orchestrators.iter().map(Process::address).collect::<Vec<_>>());
+    let _workers = workers(&installation);
+    let all = nodes.lock().unwrap().clone();
+    let [stays, hangs, _] = all[..] else { panic!("{all:?}") };
+    until_shared(stays, &[21, 21, 22]);
+    stock_up(stays, PRODUCTS);
+    let log = Arc::new(Log::default());
+    let accepted = AtomicUsize::new(0);
+    let some_more = || {
+        let enough = accepted.load(Ordering::SeqCst) + 100;
+        until("orders are accepted", || log.count.load(Ordering::SeqCst) >= enough);
+        accepted.store(log.count.load(Ordering::SeqCst), Ordering::SeqCst);
+    };
+    under_load(&nodes, &log, || {
+        some_more();
+        nodes.lock().unwrap().truncate(1);
+        orchestrators.pop().unwrap().kill();
+        orchestrators[1].signal("STOP");
+        let took = within(2 * LEASE, "one node has all shards", || shares(stays) == Some(vec![64]));
+        println!("taken over after {took:?}");
+        some_more();
+        // It finds its leases lost, touches nothing of theirs, and gets a share anew.
+        orchestrators[1].signal("CONT");
+        until_shared(stays, &[32, 32]);
+        nodes.lock().unwrap().push(hangs);
+        some_more();
+        // Handed over at once, not when the leases run out.
+        nodes.lock().unwrap().remove(0);
+        let status = orchestrators.remove(0).stop();
+        assert!(status.success(), "{status}");
+        let took =
+            within(LEASE * 2 / 3, "the other has all shards", || shares(hangs) == Some(vec![64]));
+        println!("handed over after {took:?}");
+        some_more();
+    });
+    finish(hangs, &log, PRODUCTS);
+    everything_adds_up(&installation, &log);
+    let complaints = |line: &Value| line["message"] == "a saga needs attention";
+    assert!(!orchestrators[0].log().iter().any(complaints));
+}
