@@ -26,7 +26,6 @@ use super::panic::AbortOnPanic;
 use super::shard::{OwnedShard, Surroundings, TakeOverError, Ties, guarded};
 use crate::contract::names::dead_letter_queue;
 use crate::ports::StoreError;
-use crate::ports::bus::BusError;
 use crate::ports::leases::{Census, Leases, Node as Identity};
 use crate::ports::ledger::Shard;
 use crate::ports::source::Source;
@@ -74,9 +73,6 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The bus.
-    #[error(transparent)]
-    Bus(#[from] BusError),
     /// A shard could not be taken over.
     #[error(transparent)]
     TakeOver(#[from] TakeOverError),

@@ -26,8 +26,48 @@ impl From<Error> for Failure {
     }
 }
 
+/// The texts by which a database tells what Diesel keeps no code for.
+pub(super) struct Texts {
+    /// A row that can't be written.
+    pub refusals: &'static [&'static str],
+    /// Files that can't be read.
+    pub damages: &'static [&'static str],
+    /// What is damaged then.
+    pub files: &'static str,
+}
+
+impl Texts {
+    /// Tells what may work later from what never will. What is not known counts as unavailable: it
+    /// stops the writer without giving up anybody's entry.
+    pub fn classify(&self, error: Error, store: &'static str) -> StoreError {
+        match error {
+            Error::RollbackErrorOnCommit { commit_error, .. } => {
+                self.classify(*commit_error, store)
+            }
+            Error::SerializationError(cause) | Error::QueryBuilderError(cause) => {
+                StoreError::Refused { store, cause: cause.to_string() }
+            }
+            Error::DeserializationError(cause) => {
+                StoreError::Corrupt { store, place: "a row".into(), cause: cause.to_string() }
+            }
+            Error::DatabaseError(kind, information) => {
+                let cause = information.message().trim_end().to_owned();
+                let holds = |texts: &[&str]| texts.iter().any(|text| cause.contains(text));
+                if is_constraint(&kind) || holds(self.refusals) {
+                    StoreError::Refused { store, cause }
+                } else if holds(self.damages) {
+                    StoreError::Corrupt { store, place: self.files.into(), cause }
+                } else {
+                    StoreError::Unavailable { store, cause }
+                }
+            }
+            error => StoreError::Unavailable { store, cause: error.to_string() },
+        }
+    }
+}
+
 /// A row that can't be written, as every database knows it.
-pub(super) fn is_constraint(kind: &DatabaseErrorKind) -> bool {
+fn is_constraint(kind: &DatabaseErrorKind) -> bool {
     matches!(
         kind,
         DatabaseErrorKind::UniqueViolation

@@ -4,34 +4,14 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 use crate::ports::StoreError;
 pub(super) use crate::store::failure::Failure;
-use crate::store::failure::is_constraint;
+use crate::store::failure::Texts;
 
 /// Tells what may work later from what never will.
 ///
 /// Diesel keeps PostgreSQL's error code only for the commonest errors; the rest is told apart by
-/// PostgreSQL's own texts, which are made sure to be English when a store is opened. What is not
-/// known counts as unavailable: it stops the writer without giving up anybody's entry.
+/// PostgreSQL's own texts, which are made sure to be English when a store is opened.
 pub(super) fn classify(error: Error, store: &'static str) -> StoreError {
-    match error {
-        Error::RollbackErrorOnCommit { commit_error, .. } => classify(*commit_error, store),
-        Error::SerializationError(cause) | Error::QueryBuilderError(cause) => {
-            StoreError::Refused { store, cause: cause.to_string() }
-        }
-        Error::DeserializationError(cause) => {
-            StoreError::Corrupt { store, place: "a row".into(), cause: cause.to_string() }
-        }
-        Error::DatabaseError(kind, information) => {
-            let cause = information.message().trim_end().to_owned();
-            if is_constraint(&kind) || REFUSALS.iter().any(|text| cause.contains(text)) {
-                StoreError::Refused { store, cause }
-            } else if DAMAGES.iter().any(|text| cause.contains(text)) {
-                StoreError::Corrupt { store, place: "its files".into(), cause }
-            } else {
-                StoreError::Unavailable { store, cause }
-            }
-        }
-        error => StoreError::Unavailable { store, cause: error.to_string() },
-    }
+    Texts { refusals: &REFUSALS, damages: &DAMAGES, files: "its files" }.classify(error, store)
 }
 
 /// Whether a transaction that failed with this error may succeed if it is simply run again, because

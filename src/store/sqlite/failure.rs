@@ -4,34 +4,14 @@ use diesel::result::Error;
 
 use crate::ports::StoreError;
 pub(super) use crate::store::failure::Failure;
-use crate::store::failure::is_constraint;
+use crate::store::failure::Texts;
 
 /// Tells what may work later from what never will.
 ///
 /// Diesel keeps SQLite's result code only for the commonest constraints; the rest is told apart by
-/// SQLite's own texts (`sqlite3ErrStr` and the messages of its constraint checks). What is not
-/// known counts as unavailable: it stops the writer without giving up anybody's entry.
+/// SQLite's own texts (`sqlite3ErrStr` and the messages of its constraint checks).
 pub(super) fn classify(error: Error, store: &'static str) -> StoreError {
-    match error {
-        Error::RollbackErrorOnCommit { commit_error, .. } => classify(*commit_error, store),
-        Error::SerializationError(cause) | Error::QueryBuilderError(cause) => {
-            StoreError::Refused { store, cause: cause.to_string() }
-        }
-        Error::DeserializationError(cause) => {
-            StoreError::Corrupt { store, place: "a row".into(), cause: cause.to_string() }
-        }
-        Error::DatabaseError(kind, information) => {
-            let cause = information.message().to_owned();
-            if is_constraint(&kind) || REFUSALS.iter().any(|text| cause.contains(text)) {
-                StoreError::Refused { store, cause }
-            } else if DAMAGES.iter().any(|text| cause.contains(text)) {
-                StoreError::Corrupt { store, place: "its file".into(), cause }
-            } else {
-                StoreError::Unavailable { store, cause }
-            }
-        }
-        error => StoreError::Unavailable { store, cause: error.to_string() },
-    }
+    Texts { refusals: &REFUSALS, damages: &DAMAGES, files: "its file" }.classify(error, store)
 }
 
 /// A row that can't be written: a constraint, a value of the wrong type, a value above SQLite's limit.
