@@ -35,8 +35,9 @@ impl InventoryStore for Inventory {
         settle: &mut dyn FnMut(&InventoryView) -> InventoryChange,
     ) -> Result<(), StoreError> {
         self.database.own_write(|connection| {
-            let view = view(connection, keys, wanted)?;
+            let (known, view) = view(connection, keys, wanted)?;
             let change = settle(&view);
+            RECORDS.write(connection, &known, &change.records)?;
             write(connection, &view, &change)
         })
     }
@@ -89,12 +90,12 @@ impl InventoryStore for Inventory {
     }
 }
 
-/// Locks the records, then the products in the order of their ids.
+/// Locks the records that are there, and tells which; then the products in the order of their ids.
 fn view(
     connection: &mut PgConnection,
     keys: &BTreeSet<RecordKey>,
     wanted: &BTreeSet<ProductId>,
-) -> Result<InventoryView, Failure> {
+) -> Result<(BTreeSet<RecordKey>, InventoryView), Failure> {
     let locked = RECORDS.lock(connection, keys)?;
     let holdings = holdings(connection, &locked.known)?;
     let mut touched: BTreeSet<&str> = wanted.iter().map(|id| id.as_str()).collect();
@@ -110,7 +111,7 @@ fn view(
         .load(connection)?,
     };
     let products = rows.into_iter().map(|row| (row.id.as_str().into(), row.into())).collect();
-    Ok(InventoryView { records: locked.records, holdings, products })
+    Ok((locked.known, InventoryView { records: locked.records, holdings, products }))
 }
 
 #[derive(QueryableByName)]
@@ -127,7 +128,7 @@ struct HeldRow {
 
 fn holdings(
     connection: &mut PgConnection,
-    known: &[RecordKey],
+    known: &BTreeSet<RecordKey>,
 ) -> Result<BTreeMap<RecordKey, Holding>, Failure> {
     let mut holdings: BTreeMap<RecordKey, Holding> = BTreeMap::new();
     if known.is_empty() {
@@ -153,7 +154,6 @@ fn write(
     view: &InventoryView,
     change: &InventoryChange,
 ) -> Result<(), Failure> {
-    RECORDS.write(connection, &change.records)?;
     let replaced = change.held.keys().filter(|key| view.holdings.contains_key(key));
     let emptied: BTreeSet<&RecordKey> = change.released.iter().chain(replaced).collect();
     if !emptied.is_empty() {

@@ -33,8 +33,9 @@ impl NotificationStore for Notifications {
         settle: &mut dyn FnMut(&BTreeMap<RecordKey, WorkRecord>) -> NotificationChange,
     ) -> Result<(), StoreError> {
         self.database.own_write(|connection| {
-            let change = settle(&RECORDS.lock(connection, keys)?.records);
-            RECORDS.write(connection, &change.records)?;
+            let locked = RECORDS.lock(connection, keys)?;
+            let change = settle(&locked.records);
+            RECORDS.write(connection, &locked.known, &change.records)?;
             let slot = keys.first().map_or(0, |key| key.saga.seed() % SLOTS);
             append(connection, &change.notifications, slot as i32)
         })

@@ -1,11 +1,13 @@
 //! What workers remember: one row for each step of each saga, in either worker's schema.
 //!
-//! A transaction first makes the rows that are missing, in the order of their keys, then locks those
-//! that were there, in the same order. Whoever comes second waits at the first row that both want.
+//! A transaction locks the rows that are there, in the order of their keys, and makes the missing
+//! ones only when it knows what to put in them. If another one made such a row meanwhile, it is done
+//! over, and finds the row.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Array, Json, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
@@ -17,11 +19,11 @@ use crate::saga::id::SagaId;
 
 /// The statements about the records of one of the schemas.
 pub(super) struct Records {
-    /// Makes missing rows; tells which.
-    pub make: &'static str,
     /// Locks rows in the order of their keys, and reads them as they are then.
     pub lock: &'static str,
-    /// Writes rows.
+    /// Makes rows, unless they are there.
+    pub make: &'static str,
+    /// Writes rows that are locked.
     pub write: &'static str,
 }
 
@@ -29,23 +31,24 @@ pub(super) struct Records {
 macro_rules! records_of {
     ($schema:literal) => {
         $crate::store::postgres::records::Records {
-            make: concat!(
-                "INSERT INTO ",
-                $schema,
-                ".work_records (saga, step) SELECT * FROM unnest(?, ?)
-                 ON CONFLICT (saga, step) DO NOTHING RETURNING saga, step"
-            ),
             lock: concat!(
                 "SELECT r.saga, r.step, r.record FROM unnest(?, ?) AS n (saga, step) JOIN ",
                 $schema,
                 ".work_records AS r ON r.saga = n.saga AND r.step = n.step
                  ORDER BY r.saga, r.step FOR UPDATE OF r"
             ),
-            write: concat!(
+            make: concat!(
                 "INSERT INTO ",
                 $schema,
                 ".work_records (saga, step, record) SELECT * FROM unnest(?, ?, ?)
-                 ON CONFLICT (saga, step) DO UPDATE SET record = excluded.record"
+                 ON CONFLICT (saga, step) DO NOTHING"
+            ),
+            write: concat!(
+                "UPDATE ",
+                $schema,
+                ".work_records AS r SET record = n.record
+                 FROM unnest(?, ?, ?) AS n (saga, step, record)
+                 WHERE r.saga = n.saga AND r.step = n.step"
             ),
         }
     };
@@ -53,33 +56,21 @@ macro_rules! records_of {
 pub(super) use records_of;
 
 #[derive(QueryableByName)]
-struct Key {
+struct Row {
     #[diesel(sql_type = SqlUuid)]
     saga: Uuid,
     #[diesel(sql_type = Text)]
     step: String,
-}
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(embed)]
-    key: Key,
     #[diesel(sql_type = Nullable<Json>)]
     record: Option<Document>,
 }
 
-impl From<Key> for RecordKey {
-    fn from(key: Key) -> Self {
-        Self { saga: SagaId(key.saga), step: key.step.as_str().into() }
-    }
-}
-
-/// Records that are locked until the end of the transaction.
+/// Records, of which those that were there are locked until the end of the transaction.
 pub(super) struct Locked {
     /// All of them; new ones are empty.
     pub records: BTreeMap<RecordKey, WorkRecord>,
-    /// Those that were there before.
-    pub known: Vec<RecordKey>,
+    /// Those that were there.
+    pub known: BTreeSet<RecordKey>,
 }
 
 /// The columns of a list of keys.
@@ -90,7 +81,7 @@ pub(super) fn columns<'a>(
 }
 
 impl Records {
-    /// Locks the records `keys`, and reads them.
+    /// Reads the records `keys`, and locks those that are there.
     pub fn lock(
         &self,
         connection: &mut PgConnection,
@@ -98,51 +89,62 @@ impl Records {
     ) -> Result<Locked, Failure> {
         let mut records: BTreeMap<RecordKey, WorkRecord> =
             keys.iter().map(|key| (key.clone(), WorkRecord::default())).collect();
-        let mut known = Vec::new();
+        let mut known = BTreeSet::new();
         if keys.is_empty() {
             return Ok(Locked { records, known });
         }
         let (sagas, steps) = columns(keys);
-        let made: Vec<Key> = Statement::new(self.make)
-            .bind::<Array<SqlUuid>, _>(sagas)
-            .bind::<Array<Text>, _>(steps)
-            .load(connection)?;
-        if made.len() == keys.len() {
-            return Ok(Locked { records, known });
-        }
-        let made: BTreeSet<RecordKey> = made.into_iter().map(RecordKey::from).collect();
-        let (sagas, steps) = columns(keys.difference(&made));
         let rows: Vec<Row> = Statement::new(self.lock)
             .bind::<Array<SqlUuid>, _>(sagas)
             .bind::<Array<Text>, _>(steps)
             .load(connection)?;
-        for Row { key, record } in rows {
-            let key = RecordKey::from(key);
-            let place = || format!("the record of {}:{}", key.saga, key.step);
+        for Row { saga, step, record } in rows {
+            let key = RecordKey { saga: SagaId(saga), step: step.as_str().into() };
+            let place = || format!("the record of {saga}:{step}");
             if let Some(text) = record {
                 records.insert(key.clone(), from_json(&text.0, place)?);
             }
-            known.push(key);
+            known.insert(key);
         }
         Ok(Locked { records, known })
     }
 
-    /// Writes records, whole.
+    /// Writes records, whole; `known` are locked.
     pub fn write(
         &self,
         connection: &mut PgConnection,
+        known: &BTreeSet<RecordKey>,
         records: &BTreeMap<RecordKey, WorkRecord>,
     ) -> Result<(), Failure> {
-        if records.is_empty() {
-            return Ok(());
+        let (old, new): (Vec<_>, Vec<_>) = records.iter().partition(|(key, _)| known.contains(key));
+        let wanted = new.len();
+        if put(self.make, connection, new)? < wanted {
+            return Err(Failure::Database(Error::DatabaseError(
+                DatabaseErrorKind::SerializationFailure,
+                Box::new("a record was made by somebody else meanwhile".to_owned()),
+            )));
         }
-        let (sagas, steps) = columns(records.keys());
-        let documents = records.values().map(document).collect::<Result<Vec<_>, _>>()?;
-        Statement::new(self.write)
-            .bind::<Array<SqlUuid>, _>(sagas)
-            .bind::<Array<Text>, _>(steps)
-            .bind::<Array<Json>, _>(documents)
-            .execute(connection)?;
+        put(self.write, connection, old)?;
         Ok(())
     }
+}
+
+/// Runs a statement that writes records, if there are any; tells how many it wrote.
+fn put(
+    statement: &'static str,
+    connection: &mut PgConnection,
+    records: Vec<(&RecordKey, &WorkRecord)>,
+) -> Result<usize, Failure> {
+    if records.is_empty() {
+        return Ok(0);
+    }
+    let (keys, records): (Vec<&RecordKey>, Vec<&WorkRecord>) = records.into_iter().unzip();
+    let (sagas, steps) = columns(keys);
+    let documents = records.into_iter().map(document).collect::<Result<Vec<_>, _>>()?;
+    let written = Statement::new(statement)
+        .bind::<Array<SqlUuid>, _>(sagas)
+        .bind::<Array<Text>, _>(steps)
+        .bind::<Array<Json>, _>(documents)
+        .execute(connection)?;
+    Ok(written)
 }

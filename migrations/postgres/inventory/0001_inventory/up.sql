@@ -16,8 +16,7 @@ CREATE TABLE skald_inventory.products (
     CHECK (reserved >= 0 AND reserved <= on_hand)
 ) WITH (fillfactor = 50);
 
--- What the worker answered, for each step of each saga. A row without a record was locked, but
--- nothing was answered yet. Each row is rewritten at least once, right after it was made.
+-- What the worker answered, for each step of each saga. Many rows are rewritten once.
 CREATE TABLE skald_inventory.work_records (
     saga uuid NOT NULL,
     step text COLLATE "C" NOT NULL,

@@ -7,8 +7,7 @@ CREATE TABLE skald_notification.compatibility (
 );
 INSERT INTO skald_notification.compatibility VALUES (1, '0001');
 
--- What the worker answered, for each step of each saga. A row without a record was locked, but
--- nothing was answered yet. Each row is rewritten at least once, right after it was made.
+-- What the worker answered, for each step of each saga. Many rows are rewritten once.
 CREATE TABLE skald_notification.work_records (
     saga uuid NOT NULL,
     step text COLLATE "C" NOT NULL,
