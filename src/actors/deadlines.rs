@@ -1,7 +1,9 @@
 //! The deadline poller: finds in the store what the timers in memory don't know of.
 //!
-//! It runs on a thread of its own, because timers on a busy one fire late.
+//! There is one for all shards of a node, so that a look at the store is one question, however many
+//! shards there are. It runs on a thread of its own, because timers on a busy one fire late.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +14,9 @@ use uuid::Uuid;
 use super::blocking::Blocking;
 use super::panic::AbortOnPanic;
 use super::registry::{DueInStore, LookForInputs, Registry, Tick};
-use crate::ports::Clock;
-use crate::ports::ledger::{Ledger, Shard};
+use crate::ports::door::Door;
+use crate::ports::ledger::{Due, Ledger, Shard};
+use crate::ports::{Clock, StoreError};
 use crate::saga::id::{SagaId, Timestamp};
 
 /// How often live sagas are looked at. Time-outs are seconds long.
@@ -22,64 +25,107 @@ const TICK: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_secs(1);
 /// How often the store is looked at from the beginning, for sagas whose actor was lost.
 const POLL_ALL: Duration = Duration::from_secs(60);
-/// Sagas read at a time.
+/// Sagas of one shard read at a time.
 const PAGE: u32 = 1_000;
-/// Finds sagas that are due and not in memory.
+
+/// Finds sagas that are due and not in memory, and inputs of which nobody told.
 pub struct Deadlines {
-    shard: Shard,
     ledger: Arc<dyn Ledger>,
+    door: Arc<dyn Door>,
     clock: Arc<dyn Clock>,
-    registry: Addr<Registry>,
     blocking: Blocking,
-    cursor: (Timestamp, SagaId),
+    watched: BTreeMap<Shard, Watched>,
     reading: bool,
     _guard: AbortOnPanic,
+}
+
+/// A shard of ours.
+struct Watched {
+    registry: Addr<Registry>,
+    /// The last moment, and saga, that its registry was told of.
+    cursor: (Timestamp, SagaId),
+}
+
+/// Look after a shard, for as long as its registry lives.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Watch {
+    /// The shard.
+    pub shard: Shard,
+    /// Who is told.
+    pub registry: Addr<Registry>,
 }
 
 const START: (Timestamp, SagaId) = (Timestamp(i64::MIN), SagaId(Uuid::nil()));
 
 impl Deadlines {
-    /// A poller for the sagas of `shard`.
-    pub fn new(
-        shard: Shard,
-        ledger: Arc<dyn Ledger>,
-        clock: Arc<dyn Clock>,
-        registry: Addr<Registry>,
-    ) -> Self {
+    /// A poller that watches no shard so far.
+    pub fn new(ledger: Arc<dyn Ledger>, door: Arc<dyn Door>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            shard,
             ledger,
+            door,
             clock,
-            registry,
             blocking: Blocking::new(1),
-            cursor: START,
+            watched: BTreeMap::new(),
             reading: false,
             _guard: AbortOnPanic("deadline poller"),
         }
     }
 
+    /// Ticks, and forgets the shards that are not ours any more.
+    fn tick(&mut self) {
+        self.watched.retain(|_, Watched { registry, .. }| match registry.try_send(Tick) {
+            // A tick that finds the mailbox full is left out: the next one does its work.
+            Ok(()) | Err(SendError::Full(_)) => true,
+            Err(SendError::Closed(_)) => false,
+        });
+    }
+
+    /// Asks the store about all shards at once.
     fn poll(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.reading, true) {
+        if self.watched.is_empty() || std::mem::replace(&mut self.reading, true) {
             return;
         }
-        let (ledger, shard, cursor, now) =
-            (Arc::clone(&self.ledger), self.shard, self.cursor, self.clock.now());
+        let after: BTreeMap<Shard, (Timestamp, SagaId)> =
+            self.watched.iter().map(|(shard, watched)| (*shard, watched.cursor)).collect();
+        let (ledger, door, now) =
+            (Arc::clone(&self.ledger), Arc::clone(&self.door), self.clock.now());
+        let ask = move || -> Result<_, StoreError> {
+            let shards: Vec<Shard> = after.keys().copied().collect();
+            Ok((ledger.due(&after, now, PAGE)?, door.waiting(&shards)?))
+        };
         let blocking = self.blocking.clone();
-        let page = async move { blocking.run(move || ledger.due(shard, cursor, now, PAGE)).await };
-        ctx.spawn(page.into_actor(self).map(|page, poller, ctx| {
+        let asked = async move { blocking.run(ask).await };
+        ctx.spawn(asked.into_actor(self).map(|answer, poller, ctx| {
             poller.reading = false;
-            match page {
-                Ok(Ok(due)) => poller.found(&due, ctx),
+            match answer {
+                Ok(Ok((due, waiting))) => {
+                    for shard in waiting {
+                        if let Some(Watched { registry, .. }) = poller.watched.get(&shard) {
+                            let _ = registry.try_send(LookForInputs);
+                        }
+                    }
+                    poller.found(due, ctx);
+                }
                 failed => tracing::error!(?failed, "the store can't tell what is due"),
             }
         }));
     }
 
-    fn found(&mut self, due: &[(Timestamp, SagaId)], ctx: &mut Context<Self>) {
-        let Some(last) = due.last() else { return };
-        self.cursor = *last;
-        self.registry.do_send(DueInStore(due.iter().map(|(_, saga)| *saga).collect()));
-        if due.len() >= PAGE as usize {
+    fn found(&mut self, due: Vec<Due>, ctx: &mut Context<Self>) {
+        let mut by_shard: BTreeMap<Shard, Vec<SagaId>> = BTreeMap::new();
+        for Due { shard, at, saga } in due {
+            let Some(watched) = self.watched.get_mut(&shard) else { continue };
+            watched.cursor = (at, saga);
+            by_shard.entry(shard).or_default().push(saga);
+        }
+        let more = by_shard.values().any(|due| due.len() >= PAGE as usize);
+        for (shard, due) in by_shard {
+            if let Some(Watched { registry, .. }) = self.watched.get(&shard) {
+                registry.do_send(DueInStore(due));
+            }
+        }
+        if more {
             self.poll(ctx);
         }
     }
@@ -89,17 +135,19 @@ impl Actor for Deadlines {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(TICK, |poller, _| poller.tick());
+        ctx.run_interval(POLL, Self::poll);
+        ctx.run_interval(POLL_ALL, |poller, _| {
+            poller.watched.values_mut().for_each(|watched| watched.cursor = START);
+        });
+    }
+}
+
+impl Handler<Watch> for Deadlines {
+    type Result = ();
+
+    fn handle(&mut self, Watch { shard, registry }: Watch, ctx: &mut Self::Context) {
+        self.watched.insert(shard, Watched { registry, cursor: START });
         self.poll(ctx);
-        ctx.run_interval(TICK, |poller, ctx| match poller.registry.try_send(Tick) {
-            // A tick that finds the mailbox full is left out: the next one does its work.
-            Ok(()) | Err(SendError::Full(_)) => {}
-            // The shard is not ours any more.
-            Err(SendError::Closed(_)) => ctx.stop(),
-        });
-        ctx.run_interval(POLL, |poller, ctx| {
-            let _ = poller.registry.try_send(LookForInputs);
-            poller.poll(ctx);
-        });
-        ctx.run_interval(POLL_ALL, |poller, _| poller.cursor = START);
     }
 }

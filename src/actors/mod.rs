@@ -16,7 +16,7 @@
 //! | `Registry` | one a shard | `Submit`, `Knock`, `Answers`, `Tick`, … | 4,096; submissions get 503, replies wait |
 //! | `Journal` | one a shard | `Commit` | one entry a saga, and the batcher's limit |
 //! | `Publisher` | one a shard | `Committed`, receipts | one message a transaction; the feeds' windows |
-//! | `Deadlines` | one a shard, on a thread of theirs | timers only | – |
+//! | `Deadlines` | one, on a thread of its own | `Watch`, timers | – |
 //!
 //! All but the last share one thread, so what they share needs no locks (`house`). A saga's actor
 //! is a cache: it may end at any moment, and the registry makes another one from the store. The
@@ -39,13 +39,15 @@ mod recovery;
 mod registry;
 mod replies;
 mod report;
+mod runner;
 pub mod saga;
 mod shard;
 mod submit;
 mod timers;
 
 pub use handle::Handle;
-pub use node::{Membership, NodeRunner, StartError};
+pub use node::{Membership, StartError};
 pub use recovery::RecoveryError;
+pub use runner::NodeRunner;
 pub use shard::{Surroundings, TakeOverError};
 pub use submit::MAX_OUTSTANDING;

@@ -19,7 +19,8 @@ use tokio::sync::oneshot;
 
 use super::blocking::Blocking;
 use super::dead_letters;
-use super::handle::{Board, Handle, Post};
+use super::deadlines::Deadlines;
+use super::handle::{Board, Post};
 use super::house::{House, Load};
 use super::journal::Deposed;
 use super::panic::AbortOnPanic;
@@ -81,94 +82,12 @@ pub enum StartError {
     Gone,
 }
 
-/// A running node. Stops when told, or with the process; nothing is lost either way.
-pub struct NodeRunner {
-    handle: Handle,
-    node: Addr<Node>,
-    arbiters: Vec<Arbiter>,
-}
-
-impl NodeRunner {
-    /// Starts a node, which takes its share of the shards. Once this returns, orders can be
-    /// submitted, unless other nodes own all shards: then it gets its share within seconds.
-    ///
-    /// # Errors
-    /// When the store or the bus can't be used, or a saga found there can't be run here.
-    pub async fn start(
-        membership: Membership,
-        surroundings: Surroundings,
-    ) -> Result<Self, StartError> {
-        let (actors, poller) = (Arbiter::new(), Arbiter::new());
-        let board = Arc::new(Board::default());
-        let handle = Handle {
-            board: Arc::clone(&board),
-            bus: Arc::clone(&surroundings.bus),
-            clock: Arc::clone(&surroundings.clock),
-            definition: surroundings.definition.clone(),
-        };
-        let (started, start) = oneshot::channel();
-        let poller_handle = poller.handle();
-        let node = Node::start_in_arbiter(&actors.handle(), move |_| Node {
-            beat: Blocking::new(1),
-            errands: Blocking::new(1),
-            owned: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            load: Rc::default(),
-            trusted_until: Instant::now(),
-            beating: false,
-            changing: false,
-            starting: Some(started),
-            poller: poller_handle,
-            queues: Rc::default(),
-            membership,
-            surroundings,
-            board,
-            _guard: AbortOnPanic("node"),
-        });
-        let runner = Self { handle, node, arbiters: vec![actors, poller] };
-        match start.await.unwrap_or(Err(StartError::Gone)) {
-            Ok(()) => Ok(runner),
-            Err(error) => {
-                stop(runner.arbiters);
-                Err(error)
-            }
-        }
-    }
-
-    /// What other threads use.
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    /// Stops the actors where they are, gives up the shards, so that others need not wait for the
-    /// leases to run out, and waits for the threads. What was not committed is taken up by the next
-    /// owner. Blocks.
-    pub fn stop(self) {
-        let (left, leaving) = std::sync::mpsc::channel();
-        self.node.do_send(Leave(left));
-        // The sender is dropped in any case; a store that hangs has its own time-outs.
-        let _ = leaving.recv();
-        stop(self.arbiters);
-    }
-}
-
-fn stop(arbiters: Vec<Arbiter>) {
-    for arbiter in &arbiters {
-        arbiter.stop();
-    }
-    for arbiter in arbiters {
-        if arbiter.join().is_err() {
-            tracing::error!("an actor's thread ended in a panic");
-        }
-    }
-}
-
 /// Owns shards.
-struct Node {
+pub(super) struct Node {
     membership: Membership,
     surroundings: Surroundings,
     board: Arc<Board>,
-    poller: ArbiterHandle,
+    deadlines: Addr<Deadlines>,
     /// How the workers' queues get on, by what any shard here hears of them.
     queues: Rc<RefCell<QueueWatch>>,
     /// Renewals go apart from everything else, so that nothing holds them up.
@@ -189,12 +108,40 @@ struct Node {
 /// Give up everything; the sender is dropped once that is done.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Leave(std::sync::mpsc::Sender<()>);
+pub(super) struct Leave(pub std::sync::mpsc::Sender<()>);
 
 /// What became of claims.
 type Taken = Vec<(Shard, i64, Result<OwnedShard, TakeOverError>)>;
 
 impl Node {
+    /// A node without shards, which shows those that it gets on `board`. `started` is told how its
+    /// first look went.
+    pub fn new(
+        membership: Membership,
+        surroundings: Surroundings,
+        board: Arc<Board>,
+        deadlines: Addr<Deadlines>,
+        started: oneshot::Sender<Result<(), StartError>>,
+    ) -> Self {
+        Self {
+            beat: Blocking::new(1),
+            errands: Blocking::new(1),
+            owned: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            load: Rc::default(),
+            trusted_until: Instant::now(),
+            beating: false,
+            changing: false,
+            starting: Some(started),
+            queues: Rc::default(),
+            membership,
+            surroundings,
+            board,
+            deadlines,
+            _guard: AbortOnPanic("node"),
+        }
+    }
+
     fn beat(&mut self, ctx: &mut Context<Self>) {
         if Instant::now() >= self.trusted_until && !self.owned.is_empty() {
             tracing::error!("the leases could not be renewed in time; giving up all shards");
@@ -260,7 +207,7 @@ impl Node {
             self.errands.clone(),
             self.surroundings.clone(),
             Ties {
-                poller: self.poller.clone(),
+                deadlines: self.deadlines.clone(),
                 deposed: ctx.address().recipient(),
                 queues: Rc::clone(&self.queues),
                 load: Rc::clone(&self.load),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::task::JoinHandle;
 
-use super::deadlines::Deadlines;
+use super::deadlines::{Deadlines, Watch};
 use super::house::{House, Load};
 use super::journal::{Deposed, Journal, Shared};
 use super::panic::AbortOnPanic;
@@ -51,8 +51,8 @@ pub struct Surroundings {
 /// What ties a shard to its node.
 #[derive(Clone)]
 pub(super) struct Ties {
-    /// The thread of the deadlines.
-    pub poller: ArbiterHandle,
+    /// Looks at the store for all shards.
+    pub deadlines: Addr<Deadlines>,
     /// Told by the journal if it finds out that somebody else owns the shard by now.
     pub deposed: Recipient<Deposed>,
     /// How the workers' queues get on.
@@ -97,7 +97,7 @@ impl OwnedShard {
         surroundings: Surroundings,
         ties: Ties,
     ) -> Result<Self, TakeOverError> {
-        let Ties { poller, deposed, queues, load } = ties;
+        let Ties { deadlines, deposed, queues, load } = ties;
         let Surroundings {
             ledger, door, bus, clock, catalogue, sleep_after, max_outstanding, ..
         } = surroundings;
@@ -140,7 +140,7 @@ impl OwnedShard {
             Registry::new(Rc::clone(&house), Arc::clone(&ledger), Arc::clone(&door), sleep_after)
                 .start();
         let mut owned = Self { house, registry, tasks: Vec::new() };
-        match owned.set_out(state, bus, ledger, clock, poller, since).await {
+        match owned.set_out(state, bus, ledger, deadlines, since).await {
             Ok(()) => Ok(owned),
             Err(error) => {
                 owned.halt();
@@ -154,8 +154,7 @@ impl OwnedShard {
         state: ShardState,
         bus: Arc<dyn Bus>,
         ledger: Arc<dyn Ledger>,
-        clock: Arc<dyn Clock>,
-        poller: ArbiterHandle,
+        deadlines: Addr<Deadlines>,
         since: crate::saga::id::Timestamp,
     ) -> Result<(), TakeOverError> {
         let Self { house, registry, .. } = self;
@@ -167,8 +166,7 @@ impl OwnedShard {
         let answers = Source::of(bus, reply_queue(shard), replies::PREFETCH);
         let answers = answers.before_others(state.epoch).open().await?;
         self.run("reply consumer", replies::consume(answers, registry.clone()));
-        let deadlines = Deadlines::new(shard, Arc::clone(&ledger), clock, registry);
-        Deadlines::start_in_arbiter(&poller, |_| deadlines);
+        deadlines.do_send(Watch { shard, registry });
         if unfinished > 0 {
             self.run("re-asking of open steps", async move {
                 if let Err(error) = recovery::ask_again(&house, &ledger, since).await {

@@ -150,6 +150,9 @@ pub trait Door: Send + Sync {
     /// The inputs of `shard` that wait for their outcome, oldest first.
     fn pending(&self, shard: Shard, limit: u32) -> Result<Vec<PendingInput>, StoreError>;
 
+    /// Which of `shards` have inputs that wait for their outcome.
+    fn waiting(&self, shards: &[Shard]) -> Result<BTreeSet<Shard>, StoreError>;
+
     /// The outcome of an input; none while it waits, or where there is no such input.
     fn outcome(&self, id: InputId) -> Result<Option<InputOutcome>, StoreError>;
 

@@ -1,5 +1,7 @@
 //! The owner's side of the store: sagas and their history, written batch by batch.
 
+use std::collections::BTreeMap;
+
 use crate::orders::{Order, OrderId, OrderStatus};
 use crate::ports::door::{InputId, InputOutcome};
 use crate::ports::error::StoreError;
@@ -114,6 +116,17 @@ pub enum EntryOutcome {
     Replayed(StoredAnswer),
 }
 
+/// A saga whose moment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Its shard.
+    pub shard: Shard,
+    /// The moment.
+    pub at: Timestamp,
+    /// The saga.
+    pub saga: SagaId,
+}
+
 /// A row of the history together with its saga.
 #[derive(Clone, Debug)]
 pub struct HistoryRow {
@@ -153,14 +166,14 @@ pub trait Ledger: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Saga>, StoreError>;
 
-    /// The sagas of `shard` that are due after the position `after` and up to `until`, by (due, id).
+    /// The sagas that are due up to `until`: of each shard in `after` those beyond the position that
+    /// it stands at there, by (moment, id), at most `limit` of each shard.
     fn due(
         &self,
-        shard: Shard,
-        after: (Timestamp, SagaId),
+        after: &BTreeMap<Shard, (Timestamp, SagaId)>,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Timestamp, SagaId)>, StoreError>;
+    ) -> Result<Vec<Due>, StoreError>;
 
     /// The history of `shard` after `seq`, in order, each row with its saga as it stands now.
     fn history_after(

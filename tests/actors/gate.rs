@@ -1,9 +1,10 @@
 //! A ledger whose commits can be held, counted and made to fail.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 
 use skald::ports::StoreError;
-use skald::ports::ledger::{Batch, EntryOutcome, HistoryRow, Ledger, Seq, Shard, ShardState};
+use skald::ports::ledger::{Batch, Due, EntryOutcome, HistoryRow, Ledger, Seq, Shard, ShardState};
 use skald::saga::id::{SagaId, Timestamp};
 use skald::saga::state::Saga;
 
@@ -113,12 +114,11 @@ impl Ledger for Gate {
 
     fn due(
         &self,
-        shard: Shard,
-        after: (Timestamp, SagaId),
+        after: &BTreeMap<Shard, (Timestamp, SagaId)>,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Timestamp, SagaId)>, StoreError> {
-        self.inner.due(shard, after, until, limit)
+    ) -> Result<Vec<Due>, StoreError> {
+        self.inner.due(after, until, limit)
     }
 
     fn history_after(

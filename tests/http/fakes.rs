@@ -211,6 +211,10 @@ impl Door for Port {
         Ok(Vec::new())
     }
 
+    fn waiting(&self, _: &[Shard]) -> Result<BTreeSet<Shard>, StoreError> {
+        Ok(BTreeSet::new())
+    }
+
     fn outcome(&self, id: InputId) -> Result<Option<InputOutcome>, StoreError> {
         let inner = self.store()?.lock();
         Ok(inner.inputs.iter().find(|(it, _)| it.id == id).and_then(|(_, outcome)| outcome.clone()))

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Integer};
 use uuid::Uuid;
 
 use super::Orchestrator;
@@ -11,6 +12,7 @@ use super::encode::{
 };
 use super::failure::Failure;
 use super::schema::orchestrator::{audit_log, dead_letters, saga_inputs, sagas};
+use super::statement::Statement;
 use crate::ports::StoreError;
 use crate::ports::door::{
     Admitted, DeadLetter, Door, InputId, InputOutcome, NewInput, PendingInput, Request,
@@ -33,6 +35,21 @@ impl Door for Orchestrator {
                 .limit(i64::from(limit))
                 .load(connection)?;
             rows.into_iter().map(PendingRow::read).collect()
+        })
+    }
+
+    fn waiting(&self, shards: &[Shard]) -> Result<BTreeSet<Shard>, StoreError> {
+        let shards: Vec<i32> = shards.iter().map(|shard| i32::from(*shard)).collect();
+        self.database.own_look(|connection| {
+            let rows: Vec<ShardRow> = Statement::new(
+                // With EXISTS it would be joined with all inputs that wait.
+                "SELECT n.shard FROM unnest(?) AS n (shard) CROSS JOIN LATERAL (
+                     SELECT 1 FROM skald_orchestrator.saga_inputs AS i
+                     WHERE i.shard = n.shard AND i.outcome IS NULL LIMIT 1) AS waiting",
+            )
+            .bind::<Array<Integer>, _>(&shards)
+            .load(connection)?;
+            rows.into_iter().map(|row| encode::shard(row.shard)).collect()
         })
     }
 
@@ -65,6 +82,12 @@ impl Door for Orchestrator {
             Ok(concerned)
         })
     }
+}
+
+#[derive(QueryableByName)]
+struct ShardRow {
+    #[diesel(sql_type = Integer)]
+    shard: i32,
 }
 
 /// Stores an input with its line in the audit log, unless it is a repeat or its saga is unknown.

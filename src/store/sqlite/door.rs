@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use super::Orchestrator;
@@ -30,6 +31,24 @@ impl Door for Orchestrator {
                 .limit(i64::from(limit))
                 .load(connection)?;
             rows.into_iter().map(PendingRow::read).collect()
+        })
+    }
+
+    fn waiting(&self, shards: &[Shard]) -> Result<BTreeSet<Shard>, StoreError> {
+        self.database.read(|connection| {
+            let waits = |shard: Shard, connection: &mut _| {
+                let inputs = saga_inputs::table
+                    .filter(saga_inputs::shard.eq(i64::from(shard)))
+                    .filter(saga_inputs::outcome.is_null());
+                diesel::select(exists(inputs)).get_result::<bool>(connection)
+            };
+            let mut waiting = BTreeSet::new();
+            for &shard in shards {
+                if waits(shard, connection)? {
+                    waiting.insert(shard);
+                }
+            }
+            Ok(waiting)
         })
     }
 

@@ -68,6 +68,7 @@ macro_rules! store_conformance {
                 a_saga_that_only_waits_for_an_operator_is_unfinished_and_never_due
                 due_sagas_come_by_moment_and_then_by_id
                 a_page_of_due_sagas_goes_on_where_the_last_one_ended
+                several_shards_are_asked_at_once_each_from_where_it_stands
                 a_saga_is_due_when_its_newest_state_says
             }
             resending {
@@ -78,6 +79,7 @@ macro_rules! store_conformance {
             wanting {
                 an_input_waits_for_the_owner_of_its_sagas_shard
                 inputs_wait_in_the_order_of_their_arrival
+                shards_with_inputs_that_wait_are_told_from_the_others
                 a_repeat_is_recognised_by_its_clients_key
                 a_key_stands_for_one_request_of_one_saga
                 nothing_can_be_wanted_of_an_unknown_saga

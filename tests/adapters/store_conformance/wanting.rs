@@ -1,5 +1,7 @@
 //! The one door: inputs and dead letters.
 
+use std::collections::BTreeSet;
+
 use skald::ports::door::{Admitted, DeadLetter, InputId, InputOutcome, NewInput, Request};
 use skald::ports::ledger::EntryOutcome;
 use skald::saga::event::Setback;
@@ -33,6 +35,23 @@ pub fn inputs_wait_in_the_order_of_their_arrival(stage: Stage) {
     }
     assert_eq!(waiting(&stage, 0), [1, 2, 3, 4].map(sample::input_id));
     assert_eq!(stage.door.pending(0, 3).unwrap().len(), 3);
+}
+
+pub fn shards_with_inputs_that_wait_are_told_from_the_others(stage: Stage) {
+    let owner = stage.owner();
+    let saga = owner.place(1);
+    let other = stage.owner_of(2).place(2);
+    let all = [0, 1, 2, 3];
+    assert_eq!(stage.door.waiting(&all), Ok(BTreeSet::new()));
+    let input = cancellation(1, saga.id, "key");
+    stage.door.admit(&input).unwrap();
+    stage.door.admit(&cancellation(2, other.id, "key")).unwrap();
+    assert_eq!(stage.door.waiting(&all), Ok(BTreeSet::from([0, 2])));
+    assert_eq!(stage.door.waiting(&[1, 2]), Ok(BTreeSet::from([2])));
+    let mut entry = sample::unmoved(&saga);
+    entry.inputs = vec![(input.id, InputOutcome::Ignored)];
+    owner.write(entry);
+    assert_eq!(stage.door.waiting(&all), Ok(BTreeSet::from([2])));
 }
 
 pub fn a_repeat_is_recognised_by_its_clients_key(stage: Stage) {

@@ -23,7 +23,7 @@ pub(super) mod read;
 mod rows;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 use uuid::Uuid;
@@ -32,10 +32,10 @@ use super::Orchestrator;
 use super::connection::Unsuccessful;
 use super::encode::{Moment, integer, natural};
 use super::failure::Failure;
-use super::schema::orchestrator::{history, sagas};
+use super::schema::orchestrator::history;
 use super::statement::Statement;
 use crate::ports::StoreError;
-use crate::ports::ledger::{Batch, EntryOutcome, HistoryRow, Ledger, Seq, Shard, ShardState};
+use crate::ports::ledger::{Batch, Due, EntryOutcome, HistoryRow, Ledger, Seq, Shard, ShardState};
 use crate::saga::id::{SagaId, Timestamp};
 use crate::saga::state::Saga;
 pub(super) use claims::stored_answer;
@@ -85,24 +85,11 @@ impl Ledger for Orchestrator {
 
     fn due(
         &self,
-        shard: Shard,
-        after: (Timestamp, SagaId),
+        after: &BTreeMap<Shard, (Timestamp, SagaId)>,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Timestamp, SagaId)>, StoreError> {
-        let (from, SagaId(last)) = after;
-        self.database.own_look(|connection| {
-            let rows: Vec<(Option<Moment>, Uuid)> = sagas::table
-                .select((sagas::due_at, sagas::id))
-                .filter(sagas::shard.eq(i32::from(shard)))
-                .filter(sagas::due_at.ge(Moment(from)))
-                .filter(sagas::due_at.le(Moment(until)))
-                .filter(sagas::due_at.gt(Moment(from)).or(sagas::id.gt(last)))
-                .order((sagas::due_at, sagas::id))
-                .limit(i64::from(limit))
-                .load(connection)?;
-            Ok(rows.into_iter().filter_map(|(due, id)| Some((due?.0, SagaId(id)))).collect())
-        })
+    ) -> Result<Vec<Due>, StoreError> {
+        self.database.own_look(|connection| read::due(connection, after, until, limit))
     }
 
     fn history_after(

@@ -1,17 +1,19 @@
 //! Sagas and history rows as they are stored.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Json, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Json, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::super::encode::{self, Document, Moment, corrupt, natural};
 use super::super::failure::Failure;
 use super::super::schema::orchestrator::{history, sagas};
 use super::super::statement::Statement;
-use crate::ports::ledger::Shard;
+use crate::ports::ledger::{Due, Shard};
 use crate::ports::queries::SagaSummary;
 use crate::saga::event::{Event, Recorded};
-use crate::saga::id::{DefinitionRef, SagaId};
+use crate::saga::id::{DefinitionRef, SagaId, Timestamp};
 use crate::saga::state::{Saga, SagaStatus};
 
 /// A saga's row.
@@ -140,6 +142,49 @@ pub(super) fn unfinished(
     .bind::<BigInt, _>(i64::from(limit))
     .load(connection)?;
     rows.into_iter().map(SagaRow::saga).collect()
+}
+
+#[derive(QueryableByName)]
+struct DueRow {
+    #[diesel(sql_type = Integer)]
+    shard: i32,
+    #[diesel(sql_type = Timestamptz)]
+    due_at: Moment,
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// The sagas that are due up to `until`, of each shard those beyond its position.
+pub(super) fn due(
+    connection: &mut PgConnection,
+    after: &BTreeMap<Shard, (Timestamp, SagaId)>,
+    until: Timestamp,
+    limit: u32,
+) -> Result<Vec<Due>, Failure> {
+    let shards: Vec<i32> = after.keys().map(|shard| i32::from(*shard)).collect();
+    let (moments, last): (Vec<Moment>, Vec<Uuid>) =
+        after.values().map(|(from, saga)| (Moment(*from), saga.0)).unzip();
+    let rows: Vec<DueRow> = Statement::new(
+        "SELECT n.shard, s.due_at, s.id FROM unnest(?, ?, ?) AS n (shard, moment, last)
+         CROSS JOIN LATERAL (
+             SELECT due_at, id FROM skald_orchestrator.sagas
+             WHERE shard = n.shard AND due_at >= n.moment AND due_at <= ?
+                 AND (due_at > n.moment OR id > n.last)
+             ORDER BY due_at, id LIMIT ?) AS s
+         ORDER BY n.shard, s.due_at, s.id",
+    )
+    .bind::<Array<Integer>, _>(shards)
+    .bind::<Array<Timestamptz>, _>(moments)
+    .bind::<Array<SqlUuid>, _>(last)
+    .bind::<Timestamptz, _>(Moment(until))
+    .bind::<BigInt, _>(i64::from(limit))
+    .load(connection)?;
+    rows.into_iter()
+        .map(|row| {
+            let shard = encode::shard(row.shard)?;
+            Ok(Due { shard, at: row.due_at.0, saga: SagaId(row.id) })
+        })
+        .collect()
 }
 
 /// A row of the history.

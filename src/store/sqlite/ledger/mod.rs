@@ -14,7 +14,7 @@ pub(super) mod read;
 mod shard;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 
@@ -23,7 +23,7 @@ use super::encode::{Id, position, seq_at};
 use super::failure::Failure;
 use super::schema::orchestrator::{history, idempotency_keys, installation, saga_counts, sagas};
 use crate::ports::StoreError;
-use crate::ports::ledger::{Batch, EntryOutcome, HistoryRow, Ledger, Seq, Shard, ShardState};
+use crate::ports::ledger::{Batch, Due, EntryOutcome, HistoryRow, Ledger, Seq, Shard, ShardState};
 use crate::saga::id::{SagaId, Timestamp};
 use crate::saga::state::{Saga, SagaStatus};
 use crate::store::counters::Counters;
@@ -103,26 +103,27 @@ impl Ledger for Orchestrator {
 
     fn due(
         &self,
-        shard: Shard,
-        after: (Timestamp, SagaId),
+        after: &BTreeMap<Shard, (Timestamp, SagaId)>,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Timestamp, SagaId)>, StoreError> {
-        let (Timestamp(from), SagaId(last)) = after;
+    ) -> Result<Vec<Due>, StoreError> {
         self.database.read(|connection| {
-            let rows: Vec<(Option<i64>, Id)> = sagas::table
-                .select((sagas::due_at, sagas::id))
-                .filter(sagas::shard.eq(i64::from(shard)))
-                .filter(sagas::due_at.ge(from))
-                .filter(sagas::due_at.le(until.0))
-                .filter(sagas::due_at.gt(from).or(sagas::id.gt(Id(last))))
-                .order((sagas::due_at, sagas::id))
-                .limit(i64::from(limit))
-                .load(connection)?;
-            Ok(rows
-                .into_iter()
-                .filter_map(|(due_at, id)| Some((Timestamp(due_at?), SagaId(id.0))))
-                .collect())
+            let mut due = Vec::new();
+            for (&shard, (Timestamp(from), SagaId(last))) in after {
+                let rows: Vec<(Option<i64>, Id)> = sagas::table
+                    .select((sagas::due_at, sagas::id))
+                    .filter(sagas::shard.eq(i64::from(shard)))
+                    .filter(sagas::due_at.ge(from))
+                    .filter(sagas::due_at.le(until.0))
+                    .filter(sagas::due_at.gt(from).or(sagas::id.gt(Id(*last))))
+                    .order((sagas::due_at, sagas::id))
+                    .limit(i64::from(limit))
+                    .load(connection)?;
+                due.extend(rows.into_iter().filter_map(|(at, id)| {
+                    Some(Due { shard, at: Timestamp(at?), saga: SagaId(id.0) })
+                }));
+            }
+            Ok(due)
         })
     }
 
