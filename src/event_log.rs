@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::ports::bus::{Bus, BusError, DeadLetters, Delivery, Exchange, QueueSpec};
+use crate::ports::bus::{Bus, BusError, DeadLetters, Delivery, Exchange, Lifetime, QueueSpec};
 use crate::ports::source::Source;
 use crate::saga::id::QueueName;
 
@@ -41,7 +41,7 @@ pub async fn listen(bus: Arc<dyn Bus>) -> Result<Source, BusError> {
         max_length: MAX_LENGTH,
         delivery_limit: DELIVERY_LIMIT,
         dead_letters: DeadLetters::Dropped,
-        expires_after: None,
+        lifetime: Lifetime::Lasting,
     })
     .await?;
     Source::of(bus, queue, 2 * BATCH).open().await

@@ -51,6 +51,8 @@ pub struct Publisher {
     /// Whether a message failed since the last tick: then pages wait for the next one.
     failing: bool,
     reading: bool,
+    /// Messages that go out together, at the end of what is being handled.
+    outbox: Vec<(Outgoing, Receipt)>,
     receipts: mpsc::UnboundedSender<(u64, Settlement)>,
     settled: Option<mpsc::UnboundedReceiver<(u64, Settlement)>>,
     _guard: AbortOnPanic,
@@ -127,6 +129,7 @@ impl Publisher {
             unroutable: BTreeMap::new(),
             failing: false,
             reading: false,
+            outbox: Vec::new(),
             receipts,
             settled: Some(settled),
             _guard: AbortOnPanic("publisher"),
@@ -187,11 +190,17 @@ impl Publisher {
             .ok()?
     }
 
-    fn publish(&self, outgoing: Outgoing, tag: u64) {
+    fn publish(&mut self, outgoing: Outgoing, tag: u64) {
         let Message { id, kind, traceparent, .. } = &outgoing.message;
         let trace_id = traceparent.as_deref().and_then(trace_id);
         tracing::debug!(messageId = %id, kind, traceId = trace_id, "a message goes out");
-        self.bus.publish(outgoing, Receipt::new(self.receipts.clone(), tag));
+        self.outbox.push((outgoing, Receipt::new(self.receipts.clone(), tag)));
+    }
+
+    fn let_out(&mut self) {
+        if !self.outbox.is_empty() {
+            self.bus.publish_all(std::mem::take(&mut self.outbox));
+        }
     }
 
     fn settle(&mut self, tag: u64, settlement: Settlement) {
@@ -256,6 +265,7 @@ impl Publisher {
                 self.send_event(row.seq, &row.saga, &row.recorded);
             }
         }
+        self.let_out();
         for feed in [&mut self.commands, &mut self.events] {
             if let Some(cursor) =
                 feed.wants_page_after().filter(|cursor| *cursor >= after && (*cursor < to || !full))
@@ -337,6 +347,7 @@ impl Handler<Committed> for Publisher {
         for (first_seq, entry) in &entries {
             self.committed(*first_seq, entry);
         }
+        self.let_out();
         self.update_marks();
     }
 }
@@ -354,7 +365,7 @@ impl Handler<AskAgain> for Publisher {
     type Result = ();
 
     fn handle(&mut self, AskAgain { saga, sequence }: AskAgain, _: &mut Self::Context) {
-        let Some(runnable) = self.catalogue.get(&saga.birth.definition) else { return };
+        let Some(runnable) = self.catalogue.get(&saga.birth.definition).cloned() else { return };
         for command in effect::open_commands(&runnable.definition, &saga) {
             if command.sequence != sequence {
                 continue;
@@ -366,6 +377,7 @@ impl Handler<AskAgain> for Publisher {
                 }
             }
         }
+        self.let_out();
     }
 }
 

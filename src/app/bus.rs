@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 
 use crate::bus::in_process::InProcessBus;
-use crate::bus::rabbitmq::{Address, RabbitBus};
+use crate::bus::rabbitmq::{Address, Bundling, RabbitBus};
 use crate::bus::topology;
 use crate::config::Config;
 use crate::ports::bus::Bus;
@@ -24,7 +24,8 @@ pub async fn connect(config: &Config, name: &str) -> anyhow::Result<Arc<dyn Bus>
     let addresses = config.bus.addresses.iter().map(|url| Address::parse(url.reveal()));
     let addresses = addresses.collect::<Result<_, _>>().context("bus.url can't be used")?;
     let advice = "check that RabbitMQ runs there and that the user, password and virtual host in bus.url are right";
-    let bus = RabbitBus::connect(addresses, name).await;
+    let bundling = Bundling { services: config.bus.bundle_commands.clone() };
+    let bus = RabbitBus::connect(addresses, name, bundling).await;
     Ok(Arc::new(bus.map_err(|error| anyhow!("{error}; {advice}"))?))
 }
 

@@ -1,7 +1,7 @@
 //! The queues that a Skald installation needs, the same on every bus.
 
 use crate::contract::names::{dead_letter_queue, reply_queue};
-use crate::ports::bus::{DeadLetters, Exchange, QueueSpec};
+use crate::ports::bus::{DeadLetters, Exchange, Lifetime, QueueSpec};
 use crate::ports::ledger::Shard;
 use crate::saga::catalogue::Catalogue;
 use crate::saga::id::QueueName;
@@ -41,7 +41,7 @@ fn command_queue(name: QueueName) -> QueueSpec {
         max_length: MAX_LENGTH,
         delivery_limit: COMMAND_DELIVERIES,
         dead_letters: DeadLetters::Kept,
-        expires_after: None,
+        lifetime: Lifetime::Lasting,
     }
 }
 
@@ -52,6 +52,6 @@ fn unrouted(name: QueueName, bindings: Vec<(Exchange, String)>) -> QueueSpec {
         max_length: MAX_LENGTH,
         delivery_limit: ENDLESS_DELIVERIES,
         dead_letters: DeadLetters::Dropped,
-        expires_after: None,
+        lifetime: Lifetime::Lasting,
     }
 }

@@ -8,10 +8,13 @@ use super::settings::Settings;
 /// | setting | default | what |
 /// |---|---|---|
 /// | `bus.url` | none | `amqp://user:password@host:5672/vhost` or `amqps://…`; several addresses of one cluster as a list, or in plain text separated by commas. Without it messages stay in the process |
+/// | `bus.bundle_commands` | none | services, e.g. `inventory, notification`, that only `skald worker` works for: the commands to them travel many in a message, which saves the broker most of its work on them. Workers of your own would not understand it |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bus {
     /// The addresses of a RabbitMQ cluster, tried in turn; none for a bus within the process.
     pub addresses: Vec<Secret>,
+    /// The services whose commands travel many in a message.
+    pub bundle_commands: Vec<String>,
 }
 
 impl Bus {
@@ -21,6 +24,15 @@ impl Bus {
             let known = ["amqp://", "amqps://"].iter().any(|scheme| url.starts_with(scheme));
             known.then(|| Secret::new(url))
         });
-        Self { addresses: addresses.unwrap_or_default() }
+        let service = |name: &str| {
+            let fits =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            (!name.is_empty() && name.bytes().all(fits)).then(|| name.to_owned())
+        };
+        let bundle_commands = settings.list("bus.bundle_commands", "names of services", service);
+        Self {
+            addresses: addresses.unwrap_or_default(),
+            bundle_commands: bundle_commands.unwrap_or_default(),
+        }
     }
 }

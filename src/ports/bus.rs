@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -70,9 +69,19 @@ pub struct QueueSpec {
     pub delivery_limit: u32,
     /// Where its dead letters go.
     pub dead_letters: DeadLetters,
-    /// The broker deletes it, and what it holds, once nobody has consumed it for this long; none for
-    /// never. A bus that dies with its process has no need to.
-    pub expires_after: Option<Duration>,
+    /// How long it lives.
+    pub lifetime: Lifetime,
+}
+
+/// How long a queue lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until somebody deletes it. What it holds survives the end of its broker.
+    Lasting,
+    /// As long as the connection over which it was declared. For watching: nothing that it gets is
+    /// written to a disk, nobody else can consume it, and when it is full it loses its oldest
+    /// messages instead of rejecting new ones. A bus within a process makes no such difference.
+    Fleeting,
 }
 
 /// Where a queue's dead letters go.
@@ -226,6 +235,14 @@ pub trait Bus: Send + Sync {
     /// Publishes a message; `receipt` tells what became of it. Neither blocks nor waits: the caller
     /// bounds how many of its receipts are open.
     fn publish(&self, outgoing: Outgoing, receipt: Receipt);
+
+    /// Publishes messages that are there at the same time, each as [`publish`](Self::publish) does. A
+    /// bus may save work on those that go to the same place.
+    fn publish_all(&self, outgoing: Vec<(Outgoing, Receipt)>) {
+        for (outgoing, receipt) in outgoing {
+            self.publish(outgoing, receipt);
+        }
+    }
 
     /// Consumes a queue with at most `prefetch` unsettled deliveries, in turns with others.
     fn consume(

@@ -15,7 +15,7 @@ use skald::orders::money::Currency;
 use skald::orders::script::OrderScript;
 use skald::orders::{Item, Order, OrderId, OrderStatus};
 use skald::ports::Clock;
-use skald::ports::bus::{Bus, Deliveries, Delivery, Receipt};
+use skald::ports::bus::{Bus, Deliveries, Delivery, Lifetime, Receipt};
 use skald::ports::clock::SystemClock;
 use skald::ports::leases::Node;
 use skald::ports::ledger::Claim;
@@ -228,7 +228,7 @@ fn listening(name: &str, max_length: usize) -> skald::ports::bus::QueueSpec {
         max_length,
         delivery_limit: 100,
         dead_letters: skald::ports::bus::DeadLetters::Dropped,
-        expires_after: None,
+        lifetime: Lifetime::Lasting,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use skald::bus::in_process::InProcessBus;
 use skald::ports::bus::{
-    Bus, DeadLetters, Exchange, Message, Outgoing, QueueSpec, Receipt, Settlement,
+    Bus, DeadLetters, Exchange, Lifetime, Message, Outgoing, QueueSpec, Receipt, Settlement,
 };
 use tokio::sync::mpsc;
 
@@ -16,7 +16,7 @@ fn queue(name: &str, bindings: &[(Exchange, &str)], max_length: usize) -> QueueS
         max_length,
         delivery_limit: 3,
         dead_letters: DeadLetters::Kept,
-        expires_after: None,
+        lifetime: Lifetime::Lasting,
     }
 }
 

@@ -66,6 +66,8 @@ fn a_wrong_flag_or_variable_names_itself() {
         command.env(name, value);
         finish(command)
     };
+    let wrong = variable("SKALD_BUS_BUNDLE_COMMANDS", "inventory, skald.commands");
+    assert!(wrong.err.contains("bus.bundle_commands must be names of services"), "{}", wrong.err);
     let wrong = variable("SKALD_WORKERS_PREFETCH", "lots");
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("environment variable SKALD_WORKERS_PREFETCH: "), "{}", wrong.err);

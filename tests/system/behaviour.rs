@@ -49,7 +49,7 @@ impl World {
     }
 
     fn real() -> Self {
-        let installation = Installation::new();
+        let installation = Installation::new().without_bundles();
         let mut processes = vec![installation.orchestrator()];
         let address = processes[0].address();
         processes.extend(WORKERS.map(|kind| installation.worker(kind)));

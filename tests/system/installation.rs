@@ -21,6 +21,8 @@ pub struct Installation {
     folder: TempDir,
     store: String,
     bus: String,
+    /// Whose commands travel together; only shipped workers run here.
+    bundled: String,
     started: AtomicU32,
     /// Go with this.
     _given: (Option<Database>, Option<Vhost>),
@@ -44,7 +46,13 @@ impl Installation {
     /// One in services of the test's own.
     pub fn at(store: String, bus: String) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, store, bus, started: AtomicU32::new(0), _given: (None, None) }
+        let bundled = WORKERS.join(",");
+        Self { folder, store, bus, bundled, started: AtomicU32::new(0), _given: (None, None) }
+    }
+
+    /// The same, where every command is a message of its own, as by default.
+    pub fn without_bundles(self) -> Self {
+        Self { bundled: String::new(), ..self }
     }
 
     /// Where logs and mails are.
@@ -73,6 +81,9 @@ impl Installation {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Process::command(self.folder(), arguments);
         command.env("SKALD_STORE_URL", &self.store).env("SKALD_BUS_URL", &self.bus);
+        if !self.bundled.is_empty() {
+            command.env("SKALD_BUS_BUNDLE_COMMANDS", &self.bundled);
+        }
         command.env("SKALD_MAIL_FOLDER", self.folder().join("mail"));
         command
     }

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use skald::bus::rabbitmq::{Address, RabbitBus};
-use skald::ports::bus::{Bus, DeadLetters, Delivery, Exchange, QueueSpec};
+use skald::bus::rabbitmq::{Address, Bundling, RabbitBus};
+use skald::ports::bus::{Bus, DeadLetters, Delivery, Exchange, Lifetime, QueueSpec};
 use skald::ports::source::Source;
 
 use crate::accounts;
@@ -70,14 +70,15 @@ impl Heard {
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
-                let bus: Arc<dyn Bus> =
-                    Arc::new(RabbitBus::connect(vec![address], "audit").await.unwrap());
+                let bus: Arc<dyn Bus> = Arc::new(
+                    RabbitBus::connect(vec![address], "audit", Bundling::default()).await.unwrap(),
+                );
                 let queue = QueueSpec {
                     name: "audit".into(),
                     bindings: vec![(Exchange::Events, "#".to_owned())],
                     max_length: 1_000_000,
                     delivery_limit: 1_000,
-                    expires_after: None,
+                    lifetime: Lifetime::Lasting,
                     dead_letters: DeadLetters::Dropped,
                 };
                 bus.declare(&queue).await.unwrap();

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::{Change, Dialler, Line};
 use super::consumer::{self, Counter, Subscription};
-use super::publisher::Posting;
+use super::publisher::Postings;
 use super::topology::{self, Declared};
 use crate::ports::bus::{BusError, DeadLetters, Deliveries, QueueDepth, QueueSpec};
 use crate::saga::id::QueueName;
@@ -51,7 +51,7 @@ pub struct Wanted {
 pub struct Desk {
     dialler: Arc<Dialler>,
     declared: Declared,
-    postings: mpsc::UnboundedSender<Posting>,
+    postings: Postings,
     stopping: watch::Receiver<bool>,
     /// The connection, while there is one.
     connection: Arc<Mutex<Option<Arc<Connection>>>>,
@@ -63,7 +63,7 @@ impl Desk {
     pub fn new(
         dialler: Dialler,
         declared: Declared,
-        postings: mpsc::UnboundedSender<Posting>,
+        postings: Postings,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let dialler = Arc::new(dialler);

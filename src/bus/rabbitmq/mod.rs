@@ -10,6 +10,7 @@
 //! | `address` | where a broker is |
 //! | `acks` | which acknowledgements to send; pure |
 //! | `in_flight` | which messages are confirmed, and which came back; pure |
+//! | `bundle` | many messages in one; pure |
 //! | `wire` | messages as AMQP has them |
 //! | `topology` | exchanges and queues |
 //! | `connection` | one connection: made, watched, made anew |
@@ -19,6 +20,7 @@
 
 mod acks;
 mod address;
+mod bundle;
 mod connection;
 mod consumer;
 mod desk;
@@ -36,12 +38,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 pub use address::{Address, AddressError};
+pub use bundle::Bundling;
 
 use crate::ports::bus::{Bus, BusError, Deliveries, Outgoing, QueueDepth, QueueSpec, Receipt};
 use crate::saga::id::QueueName;
 use connection::{Dialler, Health, Line, Purpose};
 use desk::{Desk, Request, Wanted};
-use publisher::{Posting, Publisher};
+use publisher::{Posting, Postings, Publisher};
 use topology::Declared;
 
 /// How long the end of a bus waits for the last acknowledgements to go out. They take milliseconds;
@@ -51,7 +54,7 @@ const STOP: Duration = Duration::from_secs(2);
 /// A RabbitMQ broker, or a cluster of them.
 #[derive(Debug)]
 pub struct RabbitBus {
-    postings: mpsc::UnboundedSender<Posting>,
+    postings: Postings,
     requests: mpsc::UnboundedSender<Request>,
     health: Health,
     stopping: watch::Sender<bool>,
@@ -61,11 +64,15 @@ pub struct RabbitBus {
 impl RabbitBus {
     /// Connects to the first of `addresses` that answers, and declares the exchanges. From then on
     /// lost connections are made anew, to whichever answers. The broker shows the connections under
-    /// `name`.
+    /// `name`. Replies travel together, and so do the commands that `bundling` names.
     ///
     /// # Errors
     /// When no broker answers or lets us in; for each the reason, without its password.
-    pub async fn connect(addresses: Vec<Address>, name: &str) -> Result<Self, BusError> {
+    pub async fn connect(
+        addresses: Vec<Address>,
+        name: &str,
+        bundling: Bundling,
+    ) -> Result<Self, BusError> {
         let (postings, to_publish) = mpsc::unbounded_channel();
         let (requests, asked) = mpsc::unbounded_channel();
         let (stopping, stop) = watch::channel(false);
@@ -83,6 +90,7 @@ impl RabbitBus {
         let connections = Connections {
             publishing: dialler(Purpose::Publishing),
             consuming: dialler(Purpose::Consuming),
+            bundling,
             declared,
             to_publish,
             postings: postings.clone(),
@@ -125,7 +133,14 @@ impl Bus for RabbitBus {
 
     fn publish(&self, outgoing: Outgoing, receipt: Receipt) {
         // If nobody takes it, the receipt says that nobody knows.
-        let _ = self.postings.send(Posting { outgoing, receipt, since: Instant::now() });
+        let since = Instant::now();
+        let _ = self.postings.send(vec![Posting { outgoing, receipt, since, together: false }]);
+    }
+
+    fn publish_all(&self, outgoing: Vec<(Outgoing, Receipt)>) {
+        let since = Instant::now();
+        let posting = |(outgoing, receipt)| Posting { outgoing, receipt, since, together: true };
+        let _ = self.postings.send(outgoing.into_iter().map(posting).collect());
     }
 
     fn consume_before_others(
@@ -164,9 +179,10 @@ impl Drop for RabbitBus {
 struct Connections {
     publishing: Dialler,
     consuming: Dialler,
+    bundling: Bundling,
     declared: Declared,
-    to_publish: mpsc::UnboundedReceiver<Posting>,
-    postings: mpsc::UnboundedSender<Posting>,
+    to_publish: mpsc::UnboundedReceiver<Vec<Posting>>,
+    postings: Postings,
     asked: mpsc::UnboundedReceiver<Request>,
     stop: watch::Receiver<bool>,
 }
@@ -184,7 +200,16 @@ impl Connections {
     }
 
     async fn connect_and_run(self, started: oneshot::Sender<Result<(), BusError>>) {
-        let Self { publishing, consuming, declared, to_publish, postings, asked, mut stop } = self;
+        let Self {
+            publishing,
+            consuming,
+            bundling,
+            declared,
+            to_publish,
+            postings,
+            asked,
+            mut stop,
+        } = self;
         let lines = async { Ok((publishing.dial().await?, consuming.dial().await?)) };
         let (to_publish_over, to_consume_over): (Line, Line) = match lines.await {
             Ok(lines) => lines,
@@ -193,7 +218,7 @@ impl Connections {
         if started.send(Ok(())).is_err() {
             return;
         }
-        tokio::spawn(Publisher::new(publishing, to_publish).run(to_publish_over));
+        tokio::spawn(Publisher::new(publishing, to_publish, bundling).run(to_publish_over));
         let desk = Desk::new(consuming, declared, postings, stop.clone());
         tokio::select! {
             () = desk.clone().run(asked, to_consume_over) => {}

@@ -15,6 +15,7 @@ use lapin::{Channel, Confirmation, Connection, Error};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
+use super::bundle::{Bundling, Parcel, pack};
 use super::connection::{Change, Dialler, Line, Purpose};
 use super::in_flight::{InFlight, Number};
 use super::wire;
@@ -34,7 +35,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// How often overdue messages are looked for.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Messages taken over at a time.
+/// Handings over taken at a time.
 const BATCH: usize = 1_000;
 
 /// So many unconfirmed messages that nobody waits for any more make room by a new connection.
@@ -49,23 +50,35 @@ pub struct Posting {
     pub receipt: Receipt,
     /// When it was handed over.
     pub since: Instant,
+    /// Whether it may travel with others that are handed over with it.
+    pub together: bool,
 }
+
+/// Where messages are handed over.
+pub type Postings = mpsc::UnboundedSender<Vec<Posting>>;
 
 /// Publishes what is handed over, over one connection after the other.
 pub struct Publisher {
     dialler: Dialler,
-    postings: mpsc::UnboundedReceiver<Posting>,
-    /// Handed over and not sent. Each has a receipt, which its publisher bounds.
-    waiting: VecDeque<Posting>,
+    bundling: Bundling,
+    postings: mpsc::UnboundedReceiver<Vec<Posting>>,
+    /// Handed over and not sent. Each message has a receipt, which its publisher bounds.
+    waiting: VecDeque<Parcel>,
     in_flight: InFlight<Waiting>,
     blocked: bool,
 }
 
-/// Somebody who waits for a confirmation.
+/// Those who wait for a confirmation.
 #[derive(Debug)]
 struct Waiting {
-    receipt: Receipt,
+    receipts: Vec<Receipt>,
     since: Instant,
+}
+
+impl Waiting {
+    fn settle(self, settlement: Settlement) {
+        self.receipts.into_iter().for_each(|receipt| receipt.settle(settlement));
+    }
 }
 
 type Outcome = (Number, Result<Confirmation, Error>);
@@ -73,9 +86,13 @@ type Confirms = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
 
 impl Publisher {
     /// A publisher of `postings` whose connections `dialler` makes.
-    pub fn new(dialler: Dialler, postings: mpsc::UnboundedReceiver<Posting>) -> Self {
+    pub fn new(
+        dialler: Dialler,
+        postings: mpsc::UnboundedReceiver<Vec<Posting>>,
+        bundling: Bundling,
+    ) -> Self {
         let (waiting, in_flight) = (VecDeque::new(), InFlight::default());
-        Self { dialler, postings, waiting, in_flight, blocked: false }
+        Self { dialler, bundling, postings, waiting, in_flight, blocked: false }
     }
 
     /// Publishes over `line`, and over others after it, until nobody can hand over messages any
@@ -92,13 +109,13 @@ impl Publisher {
 
     /// Waits for a new connection, and lets overdue messages go meanwhile.
     async fn wait_for_line(&mut self, cause: &str) -> Option<Line> {
-        let Self { dialler, postings, waiting, .. } = self;
+        let Self { dialler, bundling, postings, waiting, .. } = self;
         let mut dialling = Box::pin(dialler.dial_again(cause));
         let mut look = looks();
         loop {
             tokio::select! {
                 line = &mut dialling => return Some(line),
-                posting = postings.recv() => waiting.push_back(posting?),
+                handed = postings.recv() => waiting.extend(pack(handed?, bundling)),
                 _ = look.tick() => give_up_waiting(waiting),
             }
         }
@@ -127,7 +144,9 @@ impl Publisher {
                     if count == 0 {
                         return None;
                     }
-                    self.waiting.extend(arrived.drain(..));
+                    for handed in arrived.drain(..) {
+                        self.waiting.extend(pack(handed, &self.bundling));
+                    }
                 }
                 change = line.change() => match change {
                     Change::Lost(cause) => return Some(cause),
@@ -159,24 +178,25 @@ impl Publisher {
     fn send_waiting(&mut self, channel: &Arc<Channel>, confirms: &mut Confirms) {
         while !self.blocked
             && self.in_flight.len() < IN_FLIGHT
-            && let Some(posting) = self.waiting.pop_front()
+            && let Some(parcel) = self.waiting.pop_front()
         {
-            self.send(posting, channel, confirms);
+            self.send(parcel, channel, confirms);
         }
     }
 
-    fn send(&mut self, posting: Posting, channel: &Arc<Channel>, confirms: &mut Confirms) {
-        let Posting { outgoing, receipt, since } = posting;
+    fn send(&mut self, parcel: Parcel, channel: &Arc<Channel>, confirms: &mut Confirms) {
+        let Parcel { outgoing, receipts, since } = parcel;
+        let waiting = Waiting { receipts, since };
         let envelope = match wire::envelope(&outgoing) {
             Ok(envelope) => envelope,
             Err(error) => {
                 let (id, key) = (&outgoing.message.id, &outgoing.routing_key);
                 tracing::error!(id, key, %error, "a message can't be sent");
-                return receipt.settle(Settlement::Unroutable);
+                return waiting.settle(Settlement::Unroutable);
             }
         };
         let outgoing = Arc::new(outgoing);
-        let number = self.in_flight.sent(Arc::clone(&outgoing), Waiting { receipt, since });
+        let number = self.in_flight.sent(Arc::clone(&outgoing), waiting);
         let channel = Arc::clone(channel);
         let mut confirm: Pin<Box<dyn Future<Output = Outcome> + Send>> = Box::pin(async move {
             let wire::Envelope { exchange, routing_key, options, properties } = envelope;
@@ -219,7 +239,7 @@ impl Publisher {
         }
         for (number, taken) in settled {
             if let Some((waiting, settlement)) = self.in_flight.confirmed(number, taken) {
-                waiting.receipt.settle(settlement);
+                waiting.settle(settlement);
             }
         }
         failure.map_or(Ok(()), Err)
@@ -243,14 +263,14 @@ fn is_overdue(since: Instant) -> bool {
 }
 
 /// Lets go what could not be sent in time, the oldest first.
-fn give_up_waiting(waiting: &mut VecDeque<Posting>) {
-    while waiting.front().is_some_and(|posting| is_overdue(posting.since)) {
-        if let Some(posting) = waiting.pop_front() {
-            posting.receipt.settle(Settlement::Unknown);
+fn give_up_waiting(waiting: &mut VecDeque<Parcel>) {
+    while waiting.front().is_some_and(|parcel| is_overdue(parcel.since)) {
+        for receipt in waiting.pop_front().into_iter().flat_map(|parcel| parcel.receipts) {
+            receipt.settle(Settlement::Unknown);
         }
     }
 }
 
 fn unknown(waiting: Waiting) {
-    waiting.receipt.settle(Settlement::Unknown);
+    waiting.settle(Settlement::Unknown);
 }

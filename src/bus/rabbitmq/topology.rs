@@ -11,7 +11,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, Error, ErrorKind, ExchangeKind};
 
-use crate::ports::bus::{BusError, DeadLetters, Exchange, QueueSpec};
+use crate::ports::bus::{BusError, DeadLetters, Exchange, Lifetime, QueueSpec};
 use crate::saga::id::QueueName;
 
 /// AMQP's code for a declaration that differs from what exists.
@@ -59,7 +59,8 @@ impl Declared {
     pub async fn declare_again(&self, connection: &Connection) -> Result<(), Error> {
         let mut channel = connection.create_channel().await?;
         declare_exchanges(&channel).await?;
-        for spec in self.all() {
+        let lasting = |spec: &QueueSpec| spec.lifetime == Lifetime::Lasting;
+        for spec in self.all().into_iter().filter(lasting) {
             if let Err(error) = declare(&channel, &spec).await {
                 tracing::error!(queue = %spec.name, %error, "a queue can't be declared again");
                 // The broker closed the channel over it.
@@ -86,8 +87,13 @@ async fn declare_exchanges(channel: &Channel) -> Result<(), Error> {
 /// When it exists otherwise, or the broker does not answer; the channel is closed then.
 pub async fn declare(channel: &Channel, spec: &QueueSpec) -> Result<(), BusError> {
     let name = queue_name(&spec.name)?;
-    let declared =
-        channel.queue_declare(name.clone(), QueueDeclareOptions::durable(), arguments(spec));
+    let options = match spec.lifetime {
+        Lifetime::Lasting => QueueDeclareOptions::durable(),
+        Lifetime::Fleeting => {
+            QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() }
+        }
+    };
+    let declared = channel.queue_declare(name.clone(), options, arguments(spec));
     declared.await.map_err(|error| refusal(&spec.name, &error))?;
     for (exchange, pattern) in &spec.bindings {
         let pattern = ShortString::try_new(pattern.as_str()).map_err(|_| too_long(pattern))?;
@@ -145,22 +151,24 @@ pub fn refusal(queue: &QueueName, error: &Error) -> BusError {
     }
 }
 
-/// A quorum queue that refuses what it has no room for.
+/// A quorum queue that refuses what it has no room for; or a queue in memory that makes room.
 fn arguments(spec: &QueueSpec) -> FieldTable {
     let mut arguments = FieldTable::default();
     let text = |text: &str| AMQPValue::LongString(text.into());
     let number = |n: u64| AMQPValue::LongLongInt(i64::try_from(n).unwrap_or(i64::MAX));
-    arguments.insert("x-queue-type".into(), text("quorum"));
-    arguments.insert("x-delivery-limit".into(), number(spec.delivery_limit.into()));
     arguments.insert("x-max-length".into(), number(spec.max_length as u64));
-    arguments.insert("x-overflow".into(), text("reject-publish"));
+    let (kind, overflow) = match spec.lifetime {
+        Lifetime::Lasting => ("quorum", "reject-publish"),
+        Lifetime::Fleeting => ("classic", "drop-head"),
+    };
+    arguments.insert("x-queue-type".into(), text(kind));
+    arguments.insert("x-overflow".into(), text(overflow));
+    if spec.lifetime == Lifetime::Lasting {
+        arguments.insert("x-delivery-limit".into(), number(spec.delivery_limit.into()));
+    }
     if spec.dead_letters == DeadLetters::Kept {
         arguments.insert("x-dead-letter-exchange".into(), text(Exchange::Dead.as_str()));
         arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
-    }
-    if let Some(unused) = spec.expires_after {
-        let millis = u64::try_from(unused.as_millis()).unwrap_or(u64::MAX);
-        arguments.insert("x-expires".into(), number(millis));
     }
     arguments
 }
@@ -178,7 +186,7 @@ mod tests {
             max_length,
             delivery_limit: 20,
             dead_letters: DeadLetters::Kept,
-            expires_after: None,
+            lifetime: Lifetime::Lasting,
         };
         for spec in [spec("a", 10), spec("b", 10), spec("a", 10)] {
             declared.remember(&spec);

@@ -8,6 +8,7 @@ use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use sha2::{Digest, Sha256};
 
+use super::bundle;
 use super::in_flight::Returned;
 use crate::ports::bus::{Death, Exchange, Message, Outgoing};
 
@@ -68,8 +69,12 @@ pub fn envelope(outgoing: &Outgoing) -> Result<Envelope, TooLong> {
         headers.insert(DEATH_QUEUE.into(), text(&death.queue));
         headers.insert(DEATH_REASON.into(), text(&cut(&death.reason)));
     }
+    let content_type = match message.kind.as_str() {
+        bundle::KIND => bundle::CONTENT_TYPE,
+        _ => "application/json",
+    };
     let mut properties = BasicProperties::default()
-        .with_content_type("application/json".into())
+        .with_content_type(content_type.into())
         .with_delivery_mode(PERSISTENT)
         .with_message_id(short("id", &message.id)?)
         .with_type(short("type", &message.kind)?)
@@ -108,6 +113,7 @@ pub fn returned(delivery: &Delivery) -> Returned {
 }
 
 /// A message from a queue.
+#[derive(Debug)]
 pub struct Incoming {
     /// The message.
     pub message: Message,
@@ -158,7 +164,7 @@ fn as_text(value: &AMQPValue) -> Option<String> {
 }
 
 /// The text without NUL characters, which no database keeps.
-fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     text.chars().filter(|c| *c != '\0').collect()
 }
 

@@ -9,7 +9,7 @@ use super::failed;
 use super::process::Process;
 use super::services::Services;
 use crate::app::stores;
-use crate::bus::rabbitmq::{Address, RabbitBus};
+use crate::bus::rabbitmq::{Address, Bundling, RabbitBus};
 use crate::cli::failure::{Exit, Failure};
 use crate::config::{Config, LogFormat, Secret};
 use crate::ports::bus::Bus;
@@ -106,7 +106,7 @@ async fn connect(config: &Config) -> Result<Arc<dyn Bus>, Failure> {
     let addresses = config.bus.addresses.iter().map(|url| Address::parse(url.reveal()));
     let addresses: Vec<Address> =
         addresses.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
-    let bus = RabbitBus::connect(addresses, "skald demo").await;
+    let bus = RabbitBus::connect(addresses, "skald demo", Bundling::default()).await;
     Ok(Arc::new(bus.map_err(|error| failed(error.to_string()))?))
 }
 
@@ -126,12 +126,14 @@ fn refuse_what_is_in_use(config: &Config) -> Result<(), Failure> {
         .next("give a new database and a new virtual host, or neither to have services started"))
 }
 
-/// What must not be seen in a list of processes.
+/// The settings of the stack, of which some must not be seen in a list of processes.
 fn variables(config: &Config) -> Vec<(&'static str, String)> {
     let store =
         config.store.orchestrator.iter().map(|url| ("SKALD_STORE_URL", url.reveal().into()));
     let addresses: Vec<&str> = config.bus.addresses.iter().map(Secret::reveal).collect();
-    store.chain([("SKALD_BUS_URL", addresses.join(","))]).collect()
+    // All workers are Skald's own here.
+    let bundled = ("SKALD_BUS_BUNDLE_COMMANDS", "inventory,notification".to_owned());
+    store.chain([("SKALD_BUS_URL", addresses.join(",")), bundled]).collect()
 }
 
 /// The settings of the demo that hold for its processes, too.

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::rt;
@@ -22,7 +21,7 @@ use crate::cli::failure::Failure;
 use crate::cli::serve::base_url;
 use crate::config::Config;
 use crate::orders::ProductId;
-use crate::ports::bus::{Bus, DeadLetters, Exchange, QueueSpec};
+use crate::ports::bus::{Bus, DeadLetters, Exchange, Lifetime, QueueSpec};
 
 /// What the demo binds to hear of ends: the last event of every order's saga.
 const LAST_EVENT: &str = "notification.sent";
@@ -33,10 +32,6 @@ const MAX_WAITING_EVENTS: usize = 65_536;
 
 /// Nothing is ever given back to the demo's queue.
 const DELIVERY_LIMIT: u32 = 20;
-
-/// How long a demo's queue outlives it on a broker. Longer than a lost connection takes to be made
-/// anew; soon enough that a queue which nobody empties is no burden.
-const QUEUE_OUTLIVES: Duration = Duration::from_secs(120);
 
 /// Products that are put at a time: the server's readers and writer have no use for more.
 const PUTS: usize = 4;
@@ -129,7 +124,7 @@ impl Stage {
             max_length: MAX_WAITING_EVENTS,
             delivery_limit: DELIVERY_LIMIT,
             dead_letters: DeadLetters::Dropped,
-            expires_after: Some(QUEUE_OUTLIVES),
+            lifetime: Lifetime::Fleeting,
         };
         let bound = async {
             self.bus.declare(&queue).await?;

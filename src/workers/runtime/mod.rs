@@ -123,12 +123,13 @@ impl<W: Worker> Runtime<W> {
 fn answer(replies: &mut Replies, done: Result<Vec<Done>, JoinError>) {
     match done {
         Ok(done) => {
-            for Done { command, reply } in done {
-                match reply {
-                    Some(reply) => replies.send(command, reply),
-                    None => command.ack(),
+            replies.send(done.into_iter().filter_map(|Done { command, reply }| match reply {
+                Some(reply) => Some((command, reply)),
+                None => {
+                    command.ack();
+                    None
                 }
-            }
+            }))
         }
         // Its deliveries were dropped, so its commands come again, up to the delivery limit.
         Err(error) => tracing::error!(%error, "a worker broke off in the middle of a batch"),

@@ -54,16 +54,29 @@ impl Replies {
         self.open.is_empty() && self.paused.is_empty()
     }
 
-    /// Sends the reply to `command`, which is acknowledged once the reply is confirmed.
-    pub fn send(&mut self, command: Delivery, outgoing: Outgoing) {
-        self.publish(Reply { command, outgoing, unroutable: 0 });
+    /// Sends replies to commands, each of which is acknowledged once its reply is confirmed.
+    pub fn send(&mut self, replies: impl IntoIterator<Item = (Delivery, Outgoing)>) {
+        let reply = |(command, outgoing)| Reply { command, outgoing, unroutable: 0 };
+        self.publish(replies.into_iter().map(reply));
     }
 
-    fn publish(&mut self, reply: Reply) {
-        self.sent_ever += 1;
-        let outgoing = reply.outgoing.clone();
-        self.open.insert(self.sent_ever, reply);
-        self.bus.publish(outgoing, Receipt::new(self.outlet.clone(), self.sent_ever));
+    fn publish(&mut self, replies: impl Iterator<Item = Reply>) {
+        let sent = replies.map(|reply| {
+            self.sent_ever += 1;
+            let outgoing = reply.outgoing.clone();
+            self.open.insert(self.sent_ever, reply);
+            (outgoing, Receipt::new(self.outlet.clone(), self.sent_ever))
+        });
+        let sent = sent.collect();
+        self.bus.publish_all(sent);
+    }
+
+    /// Sends again whose pause is over.
+    fn publish_again(&mut self) {
+        let now = Instant::now();
+        let due = self.paused.partition_point(|(due, _)| *due <= now);
+        let replies: Vec<Reply> = self.paused.drain(..due).map(|(_, reply)| reply).collect();
+        self.publish(replies.into_iter());
     }
 
     /// Waits until something happens to a reply, and goes on with it. Giving up the wait loses
@@ -79,11 +92,7 @@ impl Replies {
         let mut settled = Vec::new();
         tokio::select! {
             _ = self.settlements.recv_many(&mut settled, BATCH) => {}
-            () = pause => {
-                if let Some((_, reply)) = self.paused.pop_front() {
-                    self.publish(reply);
-                }
-            }
+            () = pause => self.publish_again(),
         }
         for (tag, settlement) in settled {
             if let Some(reply) = self.open.remove(&tag) {
@@ -179,7 +188,8 @@ mod tests {
         let began = Instant::now();
         let (exchange, routing_key) = (Exchange::Default, "replies".to_owned());
         let command = Delivery::new(Arc::new(message()), 0, Box::new(Unsettled));
-        replies.send(command, Outgoing { exchange, routing_key, message: message() });
+        let outgoing = Outgoing { exchange, routing_key, message: message() };
+        replies.send([(command, outgoing)]);
         while bus.rejected.load(Ordering::SeqCst) < 3 {
             assert!(!replies.is_empty());
             replies.proceed().await;

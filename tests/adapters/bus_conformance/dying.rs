@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use skald::ports::bus::{DeadLetters, Death, Deliveries, Exchange, Message, QueueSpec};
+use skald::ports::bus::{DeadLetters, Death, Deliveries, Exchange, Lifetime, Message, QueueSpec};
 
 use super::stage::{Stage, message, next, next_ids};
 
@@ -13,7 +13,7 @@ async fn work_and_grave(stage: &Stage) -> (QueueSpec, String, Deliveries) {
         bindings: vec![(Exchange::Commands, key.clone())],
         delivery_limit: 2,
         dead_letters: DeadLetters::Kept,
-        expires_after: None,
+        lifetime: Lifetime::Lasting,
         ..stage.queue("work")
     };
     let grave = QueueSpec { bindings: vec![(Exchange::Dead, key.clone())], ..stage.queue("grave") };

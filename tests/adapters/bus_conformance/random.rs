@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use skald::ports::bus::{
-    Bus, DeadLetters, Deliveries, Delivery, Exchange, Outgoing, QueueSpec, Receipt, Settlement,
+    Bus, DeadLetters, Deliveries, Delivery, Exchange, Lifetime, Outgoing, QueueSpec, Receipt,
+    Settlement,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -36,7 +37,7 @@ pub fn every_message_ends_acknowledged_or_dead(backend: &dyn Backend) {
         max_length: 100,
         delivery_limit: 2,
         dead_letters: DeadLetters::Kept,
-        expires_after: None,
+        lifetime: Lifetime::Lasting,
         bindings: vec![(Exchange::Commands, key.clone())],
         ..stage.queue("work")
     };

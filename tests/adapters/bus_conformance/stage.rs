@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use skald::ports::bus::{
-    Bus, DeadLetters, Deliveries, Delivery, Exchange, Message, Outgoing, QueueSpec, Receipt,
-    Settlement,
+    Bus, DeadLetters, Deliveries, Delivery, Exchange, Lifetime, Message, Outgoing, QueueSpec,
+    Receipt, Settlement,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -60,7 +60,7 @@ impl Stage {
             max_length: 1000,
             delivery_limit: 3,
             dead_letters: DeadLetters::Dropped,
-            expires_after: None,
+            lifetime: Lifetime::Lasting,
         }
     }
 

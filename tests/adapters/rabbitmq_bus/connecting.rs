@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use skald::bus::rabbitmq::{Address, RabbitBus};
+use skald::bus::rabbitmq::{Address, Bundling, RabbitBus};
 use skald::ports::bus::{Bus, BusError, Settlement};
 
 use super::{command, connect, expect_depth, publish, queue};
@@ -60,7 +60,8 @@ async fn a_broker_without_tls_is_no_broker_for_amqps() {
 async fn addresses_are_tried_in_turn() {
     let dead = format!("amqp://127.0.0.1:{}", closed_port());
     let addresses = [&dead, &shared()].map(|url| Address::parse(url).unwrap());
-    let bus = RabbitBus::connect(addresses.into(), "skald test").await.unwrap();
+    let bus =
+        RabbitBus::connect(addresses.into(), "skald test", Bundling::default()).await.unwrap();
     assert_eq!(bus.health(), Ok(()));
 }
 

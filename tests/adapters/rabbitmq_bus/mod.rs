@@ -1,5 +1,6 @@
 //! What the RabbitMQ bus does beyond the conformance suite.
 
+mod bundling;
 mod connecting;
 mod foreign;
 mod outage;
@@ -11,9 +12,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skald::bus::rabbitmq::{Address, RabbitBus};
+use skald::bus::rabbitmq::{Address, Bundling, RabbitBus};
 use skald::ports::bus::{
-    Bus, BusError, DeadLetters, Exchange, Outgoing, QueueSpec, Receipt, Settlement,
+    Bus, BusError, DeadLetters, Exchange, Lifetime, Outgoing, QueueSpec, Receipt, Settlement,
 };
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const GLANCE: Duration = Duration::from_millis(10);
 
 async fn connect(url: &str) -> Result<RabbitBus, BusError> {
-    RabbitBus::connect(vec![Address::parse(url).unwrap()], "skald test").await
+    RabbitBus::connect(vec![Address::parse(url).unwrap()], "skald test", Bundling::default()).await
 }
 
 /// Connects from a thread that may not block.
@@ -49,7 +50,7 @@ fn queue(name: &str) -> QueueSpec {
         max_length: 100_000,
         delivery_limit: 100,
         dead_letters: DeadLetters::Dropped,
-        expires_after: None,
+        lifetime: Lifetime::Lasting,
     }
 }
 

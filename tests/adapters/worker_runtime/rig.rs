@@ -12,8 +12,8 @@ use skald::bus::in_process::InProcessBus;
 use skald::contract::names::command_type;
 use skald::ports::Clock;
 use skald::ports::bus::{
-    Bus, DeadLetters, Deliveries, Delivery, Exchange, Message, Outgoing, QueueSpec, Receipt,
-    Settlement,
+    Bus, DeadLetters, Deliveries, Delivery, Exchange, Lifetime, Message, Outgoing, QueueSpec,
+    Receipt, Settlement,
 };
 use skald::saga::id::Timestamp;
 use skald::workers::runtime::Runtime;
@@ -91,7 +91,7 @@ impl Rig {
             let commands = QueueSpec {
                 delivery_limit,
                 dead_letters: DeadLetters::Kept,
-                expires_after: None,
+                lifetime: Lifetime::Lasting,
                 ..queue(&format!("{service}.commands"), bindings, 1000)
             };
             bus.declare(&commands).await.unwrap();
@@ -196,7 +196,7 @@ fn queue(name: &str, bindings: Vec<(Exchange, String)>, max_length: usize) -> Qu
         max_length,
         delivery_limit: 1000,
         dead_letters: DeadLetters::Dropped,
-        expires_after: None,
+        lifetime: Lifetime::Lasting,
     }
 }
 
