@@ -42,7 +42,20 @@ pub struct Bundling {
     pub services: Vec<String>,
 }
 
+/// How many messages a bundle holds when there is much to do.
+const USUAL: usize = 16;
+
 impl Bundling {
+    /// How many deliveries the consumer of a service's queue should be sent ahead so that it has
+    /// about `prefetch` messages: what it has no use for yet, another one could be doing.
+    pub fn window(&self, queue: &str, prefetch: usize) -> usize {
+        let service = queue.strip_suffix(".commands").unwrap_or(queue);
+        match self.services.iter().any(|known| known == service) {
+            true => prefetch.div_ceil(USUAL),
+            false => prefetch,
+        }
+    }
+
     /// Where a message goes together with others, if it may: messages to the same place share it.
     /// Replies may, as only orchestrators consume them. Events never do: anybody may listen.
     fn place<'a>(&self, outgoing: &'a Outgoing) -> Option<&'a str> {

@@ -9,6 +9,7 @@ use lapin::{Channel, Connection, Error};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
+use super::bundle::Bundling;
 use super::connection::{Change, Dialler, Line};
 use super::consumer::{self, Counter, Subscription};
 use super::publisher::Postings;
@@ -51,6 +52,7 @@ pub struct Wanted {
 pub struct Desk {
     dialler: Arc<Dialler>,
     declared: Declared,
+    bundling: Bundling,
     postings: Postings,
     stopping: watch::Receiver<bool>,
     /// The connection, while there is one.
@@ -63,12 +65,13 @@ impl Desk {
     pub fn new(
         dialler: Dialler,
         declared: Declared,
+        bundling: Bundling,
         postings: Postings,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let dialler = Arc::new(dialler);
         let (connection, consumers) = Default::default();
-        Self { dialler, declared, postings, stopping, connection, consumers }
+        Self { dialler, declared, bundling, postings, stopping, connection, consumers }
     }
 
     /// Answers over `line`, and over others after it, until nobody can ask any more.
@@ -145,8 +148,10 @@ impl Desk {
         let refusal = |error: Error| topology::refusal(queue, &error);
         let channel = self.channel().await?;
         // A prefetch of 0 would be none at all.
-        let prefetch = u16::try_from((*prefetch).max(1)).unwrap_or(u16::MAX);
-        channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(refusal)?;
+        let prefetch = (*prefetch).max(1);
+        let window = self.bundling.window(queue.as_str(), prefetch);
+        let window = u16::try_from(window).unwrap_or(u16::MAX);
+        channel.basic_qos(window, BasicQosOptions::default()).await.map_err(refusal)?;
         let (options, mut arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         arguments.insert("x-priority".into(), AMQPValue::LongLongInt(*priority));
         let arrivals = channel.basic_consume(name, "".into(), options, arguments);
@@ -157,6 +162,7 @@ impl Desk {
             channel,
             arrivals,
             prefetch,
+            window,
             postings: self.postings.clone(),
             stopping: self.stopping.clone(),
         });

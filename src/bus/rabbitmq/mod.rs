@@ -218,8 +218,8 @@ impl Connections {
         if started.send(Ok(())).is_err() {
             return;
         }
-        tokio::spawn(Publisher::new(publishing, to_publish, bundling).run(to_publish_over));
-        let desk = Desk::new(consuming, declared, postings, stop.clone());
+        tokio::spawn(Publisher::new(publishing, to_publish, bundling.clone()).run(to_publish_over));
+        let desk = Desk::new(consuming, declared, bundling, postings, stop.clone());
         tokio::select! {
             () = desk.clone().run(asked, to_consume_over) => {}
             _ = stop.wait_for(|stop| *stop) => {}

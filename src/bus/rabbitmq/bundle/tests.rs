@@ -71,6 +71,13 @@ fn only_what_goes_to_the_same_place_and_is_read_by_a_skald_travels_together() {
 }
 
 #[test]
+fn a_consumer_of_bundles_is_sent_fewer_ahead() {
+    assert_eq!(bundling().window("inventory.commands", 1_000), 63);
+    assert_eq!(bundling().window("inventory.commands", 1), 1);
+    assert_eq!(bundling().window("notification.commands", 1_000), 1_000);
+}
+
+#[test]
 fn what_is_to_go_alone_goes_alone() {
     let alone = |id| Posting { together: false, ..posting(Exchange::Default, "replies", id) };
     assert_eq!(packed(vec![alone("1"), alone("2")]), [["1"], ["2"]]);

@@ -43,8 +43,10 @@ pub struct Subscription {
     pub channel: Channel,
     /// What arrives on it.
     pub arrivals: lapin::Consumer,
-    /// The most deliveries unsettled at a time.
-    pub prefetch: u16,
+    /// The most messages that are taken and unsettled at a time.
+    pub prefetch: usize,
+    /// The most deliveries that the broker sends ahead; a delivery may be many messages.
+    pub window: u16,
     /// Where dead letters are published.
     pub postings: Postings,
     /// Holds true once the bus ends.
@@ -89,7 +91,7 @@ enum Word {
 /// Starts a consumer on the current runtime.
 pub fn start(subscription: Subscription) -> (Deliveries, Counter) {
     let (words, heard) = mpsc::unbounded_channel();
-    let shelf = Arc::new(Shelf::new(subscription.prefetch.into()));
+    let shelf = Arc::new(Shelf::new(subscription.prefetch));
     let counter = Counter { queue: subscription.queue.clone(), words: words.downgrade() };
     tokio::spawn(Task::new(subscription, Arc::clone(&shelf), heard).run());
     (Deliveries::new(Taker { shelf, words }), counter)

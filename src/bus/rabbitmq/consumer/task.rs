@@ -238,8 +238,8 @@ impl Task {
     /// Shelves all that the broker sent before this call.
     async fn catch_up(&mut self, left: bool) -> Result<(), Over> {
         // Changes nothing; its answer comes after all that the broker sent before.
-        let Subscription { channel, prefetch, arrivals, .. } = &mut self.subscription;
-        channel.basic_qos(*prefetch, BasicQosOptions::default()).await?;
+        let Subscription { channel, window, arrivals, .. } = &mut self.subscription;
+        channel.basic_qos(*window, BasicQosOptions::default()).await?;
         match arrivals.next().now_or_never() {
             Some(arrival) if !left => self.arrive(arrival),
             _ => Ok(()),
