@@ -13,10 +13,12 @@
 //! |---|---|
 //! | `stores` | opens the stores, by URL |
 //! | `bus` | connects the bus, by URL |
+//! | `mail` | opens the mailer, by URL |
 //! | `workers` | runs workers |
 //! | `worker` | a process with workers alone |
 
 mod bus;
+mod mail;
 pub mod stores;
 pub mod worker;
 mod workers;

@@ -7,6 +7,7 @@ use actix::prelude::*;
 use anyhow::Context as _;
 use tokio::sync::watch;
 
+use super::mail::{self, Mail};
 use super::stores::WorkerStores;
 use crate::actors::panic::AbortOnPanic;
 use crate::config::{Config, Run};
@@ -14,7 +15,6 @@ use crate::ports::Clock;
 use crate::ports::bus::Bus;
 use crate::workers::inventory::InventoryWorker;
 use crate::workers::notification::NotificationWorker;
-use crate::workers::notification::eml::EmlMailer;
 use crate::workers::runtime::Runtime;
 use crate::workers::worker::Worker;
 
@@ -51,7 +51,7 @@ impl Workers {
             let store = stores
                 .notification
                 .context("the notification worker is to run, but store.notification_url is none")?;
-            let mailer = Arc::new(EmlMailer::open(&config.mail_folder(), &config.mail.from)?);
+            let Mail { mailer, at_a_time } = mail::open(config)?;
             let from = &config.mail.from;
             let domain = from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
             let worker = NotificationWorker::new(store, mailer, domain);
@@ -59,7 +59,8 @@ impl Workers {
                 Some(_) => worker.alone_since(clock.now()),
                 None => worker,
             };
-            threads.push(start(runtime(worker, config, bus, clock), stopping));
+            let runtime = runtime(worker, config, bus, clock).with_batches_of(at_a_time);
+            threads.push(start(runtime, stopping));
         }
         Ok(Self { threads, stop })
     }

@@ -1,37 +1,89 @@
 //! Sending mail.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::secret::Secret;
 use super::settings::Settings;
+
+/// More connections than a mail server grants to one client.
+const MAX_CONNECTIONS: u64 = 64;
+
+/// Shorter, and a busy server looks dead; longer, and others may take a mail for forgotten.
+const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
 
 /// Sending mail.
 ///
 /// | setting | default | what |
 /// |---|---|---|
-/// | `mail.from` | `orders@localhost` | the sender's address |
+/// | `mail.url` | none | the mail server: `smtp://user:password@host:587` (STARTTLS), `smtps://…:465` (TLS from the start), or `smtp+insecure://host:25` (plain text, no password); without it mails are files in `mail.folder`, and with `none` too |
+/// | `mail.from` | `orders@localhost` | the sender's address; Message-IDs end in its domain |
+/// | `mail.ca_file` | none | a PEM file with certificates of authorities to trust beside the system's |
+/// | `mail.connections` | 8 | connections to the mail server at a time, 1 to 64 |
+/// | `mail.timeout_ms` | 10000 | how long the mail server may take for an answer, 1000 to 30000 |
 /// | `mail.folder` | `mail` in `data_dir` | the folder that mails are written to |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
+    /// The mail server; none for files in a folder.
+    pub url: Option<Secret>,
     /// The sender's address.
     pub from: String,
+    /// Certificates of authorities to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Connections to the mail server at a time.
+    pub connections: usize,
+    /// How long the mail server may take for an answer.
+    pub timeout: Duration,
     /// The folder that mails are written to; none for the one in the data folder.
     pub folder: Option<PathBuf>,
 }
 
 impl Default for Mail {
     fn default() -> Self {
-        Self { from: "orders@localhost".to_owned(), folder: None }
+        Self {
+            url: None,
+            from: "orders@localhost".to_owned(),
+            ca_file: None,
+            connections: 8,
+            timeout: Duration::from_secs(10),
+            folder: None,
+        }
     }
 }
 
 impl Mail {
     pub(super) fn take(settings: &mut Settings) -> Self {
+        let default = Self::default();
+        let wanted =
+            "a URL such as smtp://user:password@host:587, smtps://… or smtp+insecure://…, or none";
+        let url = settings.secret("mail.url", wanted, |text| match text {
+            "none" => Some(None),
+            text => server(text).map(Some),
+        });
         let wanted = "a mail address such as orders@example.com";
         let from =
             settings.text("mail.from", wanted, |text| is_address(text).then(|| text.to_owned()));
+        let wanted = "the path of a PEM file";
+        let ca_file = settings.text("mail.ca_file", wanted, |text| {
+            (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
+        });
+        let connections = settings.whole_number("mail.connections", 1..=MAX_CONNECTIONS);
+        let timeout = settings.whole_number("mail.timeout_ms", TIMEOUT_MS);
         let folder = settings.path("mail.folder");
-        Self { from: from.unwrap_or(Self::default().from), folder }
+        Self {
+            url: url.flatten(),
+            from: from.unwrap_or(default.from),
+            ca_file,
+            connections: connections.unwrap_or(default.connections),
+            timeout: timeout.map_or(default.timeout, Duration::from_millis),
+            folder,
+        }
     }
+}
+
+fn server(text: &str) -> Option<Secret> {
+    let known = ["smtp://", "smtps://", "smtp+insecure://"];
+    known.iter().any(|scheme| text.starts_with(scheme)).then(|| Secret::new(text))
 }
 
 fn is_address(text: &str) -> bool {

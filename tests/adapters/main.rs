@@ -11,11 +11,15 @@
 
 mod bus_conformance;
 mod in_process_bus;
+mod mail_conformance;
 #[path = "../support/postgres_server.rs"]
 mod postgres_server;
 #[path = "../support/rabbitmq.rs"]
 mod rabbitmq;
 mod rabbitmq_bus;
+mod smtp_mail;
+#[path = "../support/smtp_sink/mod.rs"]
+mod smtp_sink;
 mod store_conformance;
 mod store_postgres;
 mod store_sqlite;

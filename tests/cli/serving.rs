@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::program::{Going, run_in, skald};
+use super::program::{Going, finish, run_in, skald};
 
 #[test]
 fn serving_says_where_and_stops_in_good_order() {
@@ -48,4 +48,20 @@ fn a_log_for_programs_is_one_object_a_line_from_the_first_to_the_last() {
     assert_eq!(line["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(line["path"], "/v1/orders");
     assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+}
+
+#[test]
+fn a_mail_server_that_can_not_be_used_is_told_without_its_password() {
+    for (url, from, told) in [
+        ("smtp://ann:s3/cret@mail.example.org", "a@example.org", "percent-encoded"),
+        ("smtp+insecure://ann:s3cret@127.0.0.1", "a@example.org", "takes no password"),
+        ("smtp://ann:s3cret@mail.example.org", "orders@localhost", "mail.from"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = skald(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        command.env("SKALD_MAIL_URL", url).env("SKALD_MAIL_FROM", from);
+        let ended = finish(command);
+        assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{ended:?}");
+        assert!(ended.err.contains(told) && !ended.err.contains("cret"), "{}", ended.err);
+    }
 }

@@ -24,6 +24,9 @@ mod process;
 #[path = "../support/rabbitmq.rs"]
 mod rabbitmq;
 mod services;
+mod smtp;
+#[path = "../support/smtp_sink/mod.rs"]
+mod smtp_sink;
 #[path = "../support/stack.rs"]
 mod stack;
 mod trace;

@@ -133,7 +133,9 @@ fn variables(config: &Config) -> Vec<(&'static str, String)> {
     let addresses: Vec<&str> = config.bus.addresses.iter().map(Secret::reveal).collect();
     // All workers are Skald's own here.
     let bundled = ("SKALD_BUS_BUNDLE_COMMANDS", "inventory,notification".to_owned());
-    store.chain([("SKALD_BUS_URL", addresses.join(",")), bundled]).collect()
+    // Nor is mail sent to customers who are made up, whatever the file says.
+    let no_mail = ("SKALD_MAIL_URL", "none".to_owned());
+    store.chain([("SKALD_BUS_URL", addresses.join(",")), bundled, no_mail]).collect()
 }
 
 /// The settings of the demo that hold for its processes, too.

@@ -48,7 +48,11 @@ fn every_setting_can_be_given_in_the_file_and_by_variables() {
         batch_size = 20
         prefetch = 0x40
         [mail]
+        url = 'smtps://ann:s3cret@mail.example.com'
         from = 'shop@example.com'
+        ca_file = '/etc/ssl/ours.pem'
+        connections = 3
+        timeout_ms = 2_000
         folder = '/var/mail'
         [log]
         filter = 'warn,skald::http=debug'
@@ -62,7 +66,11 @@ fn every_setting_can_be_given_in_the_file_and_by_variables() {
         ("SKALD_ACTORS_SLEEP_AFTER_MS", "1500"),
         ("SKALD_WORKERS_BATCH_SIZE", "20"),
         ("SKALD_WORKERS_PREFETCH", "64"),
+        ("SKALD_MAIL_URL", "smtps://ann:s3cret@mail.example.com"),
         ("SKALD_MAIL_FROM", "shop@example.com"),
+        ("SKALD_MAIL_CA_FILE", "/etc/ssl/ours.pem"),
+        ("SKALD_MAIL_CONNECTIONS", "3"),
+        ("SKALD_MAIL_TIMEOUT_MS", "2000"),
         ("SKALD_MAIL_FOLDER", "/var/mail"),
         ("SKALD_LOG_FILTER", "warn,skald::http=debug"),
         ("SKALD_LOG_FORMAT", "json"),
@@ -75,6 +83,30 @@ fn every_setting_can_be_given_in_the_file_and_by_variables() {
     assert_eq!(from_file.actors.sleep_after, Duration::from_millis(1500));
     assert_eq!(from_file.log.format, LogFormat::Json);
     assert_eq!(from_file.mail_folder(), Path::new("/var/mail"));
+    let mail = from_file.mail;
+    assert_eq!((mail.connections, mail.timeout), (3, Duration::from_secs(2)));
+    assert_eq!(mail.ca_file.as_deref(), Some(Path::new("/etc/ssl/ours.pem")));
+    assert_eq!(mail.url.unwrap().reveal(), "smtps://ann:s3cret@mail.example.com");
+}
+
+#[test]
+fn no_mail_server_can_be_asked_for_in_spite_of_the_file() {
+    let file = "mail.url = 'smtp://mail.example.com'";
+    let variables = [("SKALD_MAIL_URL", "none")];
+    assert_eq!(resolve(Sources::default(), &variables, file).unwrap().mail.url, None);
+    assert!(resolve(Sources::default(), &[], file).unwrap().mail.url.is_some());
+}
+
+#[test]
+fn a_mail_server_that_is_none_is_refused_without_being_shown() {
+    for url in ["mail.example.com", "http://ann:s3cret@mail.example.com", "smtp:s3cret"] {
+        let file = format!("mail.url = '{url}'");
+        let faults = resolve(Sources::default(), &[], &file).unwrap_err().join("\n");
+        assert!(faults.contains("mail.url must be a URL such as smtp://"), "{faults}");
+        assert!(!faults.contains("s3cret"), "{faults}");
+    }
+    let config = resolve(Sources::default(), &[], "mail.url = 'smtp://ann:s3cret@x'").unwrap();
+    assert!(!format!("{config:?}").contains("s3cret"));
 }
 
 #[test]

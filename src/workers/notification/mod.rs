@@ -1,15 +1,28 @@
 //! The notification worker: mails customers what became of their orders.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `command` | what is asked for |
+//! | `letter` | from a command to a mail |
+//! | `message` | from a mail to the text that is sent |
+//! | `plan` | what a batch comes to (pure) |
+//! | `eml`, `smtp` | the mailers: files in a folder, a mail server |
+//! | `report` | what the log and the metrics are told |
 
 pub mod command;
 pub mod eml;
 mod letter;
+mod message;
 pub mod plan;
+mod report;
+pub mod smtp;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use command::NotificationCommand;
 use plan::{Part, Posted, conclude, plan};
+use report::report;
 
 use super::bisect::bisect;
 use super::worker::{Answer, Poison, Worker, not_committed};
@@ -83,12 +96,11 @@ impl NotificationWorker {
             let silent = || Err(MailError::Transient("the mailer said nothing of it".to_owned()));
             let sent = || results.next().unwrap_or_else(silent);
             let result = unwritten.map_or_else(sent, Err);
-            if let Err(error) = &result {
-                tracing::warn!(key = %command.key, %error, "a mail was not sent");
-            }
             Posted { command, result }
         });
-        posted.collect()
+        let posted: Vec<Posted<'_>> = posted.collect();
+        report(&posted);
+        posted
     }
 
     fn record(

@@ -10,16 +10,18 @@ use std::collections::{BTreeMap, HashSet};
 use super::command::NotificationCommand;
 use crate::contract::reply::{ReplyBody, WorkOutcome};
 use crate::orders::notification::{Notified, Outcome};
-use crate::ports::mail::MailError;
+use crate::ports::mail::{MailError, SEND_WITHIN_MS};
 use crate::ports::notification::{Notification, NotificationChange};
 use crate::ports::work::{RecordKey, WorkRecord};
 use crate::saga::id::Timestamp;
 use crate::saga::json::Json;
 use crate::workers::records::{Standing, answer, consult};
 
-/// How long a claim keeps others away. Far longer than a batch of mails takes, and short enough
-/// that a mail whose sender died is not missed for long.
+/// How long a claim keeps others away. Longer than a batch of mails takes, and short enough that a
+/// mail whose sender died is not missed for long.
 pub const CLAIM_MS: u64 = 60_000;
+
+const _: () = assert!(SEND_WITHIN_MS < CLAIM_MS, "whoever sends a mail has it claimed");
 
 /// How a command of a batch goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +115,7 @@ pub fn conclude(
             Err(MailError::Undeliverable(_)) => {
                 settle(&mut change, record, command, Outcome::Undeliverable, claimed_at)
             }
-            Err(MailError::Transient(_)) => {
+            Err(MailError::Transient(_) | MailError::Misconfigured(_)) => {
                 if record.claimed_until == Some(claim(claimed_at)) {
                     record.claimed_until = None;
                     change.records.insert(step, record);

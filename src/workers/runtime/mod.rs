@@ -52,6 +52,20 @@ pub struct Runtime<W> {
 }
 
 impl<W: Worker> Runtime<W> {
+    /// The same with smaller batches, where `most` commands are all that the worker can do in a
+    /// short time. It holds no more than the next batch beside the one at work: the others are
+    /// better off with another worker.
+    #[must_use]
+    pub fn with_batches_of(self, most: usize) -> Self {
+        let batch_size = self.batch_size.min(most);
+        let prefetch = if batch_size < self.batch_size {
+            self.prefetch.min(2 * batch_size)
+        } else {
+            self.prefetch
+        };
+        Self { batch_size, prefetch, ..self }
+    }
+
     /// Runs until `stop` holds true or its sender is gone, then finishes what is at work: what was
     /// committed is answered and acknowledged, what was not goes back to its queue. Takes at most
     /// ten seconds for that. A queue that can't be consumed is tried for ever: whatever is wrong with

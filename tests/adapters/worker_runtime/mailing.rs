@@ -1,4 +1,4 @@
-//! The notification worker from its command to the file.
+//! The notification worker from its command to the file, or to the mail server.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,15 +9,20 @@ use skald::ports::mail::{Mail, MailError, Mailer};
 use skald::workers::notification::NotificationWorker;
 use skald::workers::notification::eml::EmlMailer;
 use skald::workers::notification::plan::CLAIM_MS;
+use skald::workers::notification::smtp::SmtpMailer;
 use tempfile::TempDir;
 
 use super::rig::{Rig, command};
 use super::stores::{Postroom, Trouble};
+use crate::mail_conformance::connections;
+use crate::smtp_sink::{Manner, Protection, Sink};
 
 /// Passes mails on, and counts them.
 struct Counting {
-    mailer: EmlMailer,
+    mailer: Box<dyn Mailer>,
     sent: Mutex<Vec<String>>,
+    /// How many mails came at a time.
+    batches: Mutex<Vec<usize>>,
     /// What is answered instead.
     broken: Mutex<Option<MailError>>,
 }
@@ -27,6 +32,7 @@ impl Mailer for Counting {
         if let Some(error) = &*self.broken.lock().unwrap() {
             return mails.iter().map(|_| Err(error.clone())).collect();
         }
+        self.batches.lock().unwrap().push(mails.len());
         let ids = mails.iter().map(|mail| mail.message_id.clone());
         self.sent.lock().unwrap().extend(ids);
         self.mailer.send(mails)
@@ -40,10 +46,27 @@ struct Office {
     worker: Arc<NotificationWorker>,
 }
 
+const SENDER: &str = "orders@example.org";
+
 fn office() -> Office {
     let folder = tempfile::tempdir().unwrap();
-    let mailer = EmlMailer::open(folder.path(), "orders@example.org").unwrap();
-    let mailer = Arc::new(Counting { mailer, sent: Mutex::default(), broken: Mutex::default() });
+    let mailer = Box::new(EmlMailer::open(folder.path(), SENDER).unwrap());
+    office_with(folder, mailer)
+}
+
+/// One that hands its mails to a server.
+fn office_at(sink: &Sink) -> Office {
+    let mailer = SmtpMailer::open(&sink.url(), SENDER, &connections(4)).unwrap();
+    office_with(tempfile::tempdir().unwrap(), Box::new(mailer))
+}
+
+fn office_with(folder: TempDir, mailer: Box<dyn Mailer>) -> Office {
+    let mailer = Arc::new(Counting {
+        mailer,
+        sent: Mutex::default(),
+        batches: Mutex::default(),
+        broken: Mutex::default(),
+    });
     let postroom = Arc::new(Postroom::default());
     let worker = NotificationWorker::new(postroom.clone(), mailer.clone(), "skald.local");
     Office { folder, postroom, mailer, worker: Arc::new(worker) }
@@ -112,19 +135,74 @@ async fn no_address_and_a_bad_address_are_told_and_are_no_failures() {
 async fn a_mail_that_can_not_be_sent_now_is_retryable_and_sent_later() {
     let mut rig = Rig::new().await;
     let office = office();
-    *office.mailer.broken.lock().unwrap() = Some(MailError::Transient("later".to_owned()));
     let _running = rig.start(&office.worker);
-    rig.publish(send(1, 5, ADA));
-    assert_eq!(rig.reply().await.data, json!({"retryable": true}));
-    *office.mailer.broken.lock().unwrap() = None;
-    rig.publish(send(1, 6, ADA));
-    assert_eq!(rig.reply().await.data, json!({"outcome": "SENT"}));
+    for (saga, error) in [(1, MailError::Transient as fn(_) -> _), (2, MailError::Misconfigured)] {
+        *office.mailer.broken.lock().unwrap() = Some(error("later".to_owned()));
+        rig.publish(send(saga, 5, ADA));
+        assert_eq!(rig.reply().await.data, json!({"retryable": true}));
+        assert_eq!(office.outcomes().len(), saga as usize - 1, "nothing of it is recorded");
+        *office.mailer.broken.lock().unwrap() = None;
+        rig.publish(send(saga, 6, ADA));
+        assert_eq!(rig.reply().await.data, json!({"outcome": "SENT"}));
+    }
 }
 
 #[tokio::test]
-async fn a_mail_that_was_sent_but_not_recorded_is_sent_again_once_its_claim_expires() {
+async fn a_mail_whose_answer_was_lost_is_recorded_once_and_repeated_under_its_message_id() {
+    let mut rig = Rig::new().await;
+    let sink = Sink::start(Protection::None);
+    let office = office_at(&sink);
+    let _running = rig.start(&office.worker);
+    sink.at("TAKEN", 1, Manner::Drops);
+    rig.publish(send(1, 5, ADA));
+    assert_eq!(rig.reply().await.data, json!({"retryable": true}));
+    rig.publish(send(1, 6, ADA));
+    assert_eq!(rig.reply().await.data, json!({"outcome": "SENT"}));
+    rig.publish(send(1, 7, ADA));
+    assert_eq!(rig.reply().await.data, json!({"outcome": "SENT"}));
+    let id = "00000000-0000-0000-0000-000000000001.send-confirmation.1.do@skald.local";
+    let ids: Vec<String> = sink.taken().iter().map(|taken| taken.id().to_owned()).collect();
+    assert_eq!(ids, [id, id]);
+    assert_eq!(office.outcomes(), ["SENT"]);
+}
+
+#[tokio::test]
+async fn an_address_that_the_mail_server_refuses_for_good_is_told_and_is_no_failure() {
+    let mut rig = Rig::new().await;
+    let sink = Sink::start(Protection::None);
+    let office = office_at(&sink);
+    sink.at("RCPT TO:<ada@", usize::MAX, Manner::Says("550 5.1.1 nobody here"));
+    let _running = rig.start(&office.worker);
+    for sequence in [5, 6] {
+        rig.publish(send(1, sequence, ADA));
+        assert_eq!(rig.reply().await.data, json!({"outcome": "UNDELIVERABLE"}));
+    }
+    assert_eq!(office.outcomes(), ["UNDELIVERABLE"]);
+    let asked = sink.heard().iter().filter(|line| line.starts_with("-RCPT")).count();
+    assert_eq!(asked, 1, "the repeat is answered from the record");
+}
+
+#[tokio::test]
+async fn a_mailer_gets_no_more_mails_at_a_time_than_it_can_send() {
     let mut rig = Rig::new().await;
     let office = office();
+    for saga in 1..=7 {
+        rig.publish(send(saga, 5, ADA));
+    }
+    let _running = rig.start_with_batches_of(3, &office.worker);
+    for _ in 1..=7 {
+        assert_eq!(rig.reply().await.data, json!({"outcome": "SENT"}));
+    }
+    let batches = office.mailer.batches.lock().unwrap().clone();
+    assert!(
+        batches.iter().sum::<usize>() == 7 && batches.iter().all(|mails| *mails <= 3),
+        "{batches:?}"
+    );
+}
+
+/// Has a mail sent whose record can't be written, and waits until it is sent again.
+async fn send_twice(office: &Office) {
+    let mut rig = Rig::new().await;
     // The claim is committed, the record is not.
     *office.postroom.faults.always.lock().unwrap() = Some((1, Trouble::Unavailable));
     let _running = rig.start(&office.worker);
@@ -138,8 +216,22 @@ async fn a_mail_that_was_sent_but_not_recorded_is_sent_again_once_its_claim_expi
     assert_eq!(rig.reply().await.data, json!({"outcome": "SENT"}));
     let sent = office.mailer.sent.lock().unwrap();
     assert!(sent.len() == 2 && sent[0] == sent[1], "a repeat has the same Message-ID: {sent:?}");
-    assert_eq!(office.files().len(), 1);
     assert_eq!(office.outcomes(), ["SENT"]);
+}
+
+#[tokio::test]
+async fn a_mail_that_was_written_but_not_recorded_is_written_again_once_its_claim_expires() {
+    let office = office();
+    send_twice(&office).await;
+    assert_eq!(office.files().len(), 1);
+}
+
+#[tokio::test]
+async fn a_mail_that_a_server_took_but_nobody_recorded_is_sent_again_once_its_claim_expires() {
+    let sink = Sink::start(Protection::None);
+    send_twice(&office_at(&sink)).await;
+    let taken = sink.taken();
+    assert!(taken.len() == 2 && taken[0].id() == taken[1].id(), "{taken:?}");
 }
 
 #[tokio::test]

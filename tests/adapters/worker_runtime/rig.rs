@@ -115,6 +115,10 @@ impl Rig {
     }
 
     pub fn start<W: Worker>(&self, worker: &Arc<W>) -> Running {
+        self.start_with_batches_of(BATCH, worker)
+    }
+
+    pub fn start_with_batches_of<W: Worker>(&self, most: usize, worker: &Arc<W>) -> Running {
         let (stop, stopping) = watch::channel(false);
         let runtime = Runtime {
             worker: Arc::clone(worker),
@@ -123,6 +127,7 @@ impl Rig {
             batch_size: BATCH,
             prefetch: PREFETCH,
         };
+        let runtime = runtime.with_batches_of(most);
         Running { stop, task: tokio::spawn(runtime.run(stopping)) }
     }
 

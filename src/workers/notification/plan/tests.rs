@@ -88,11 +88,14 @@ fn a_refused_address_is_recorded_for_good() {
 #[test]
 fn a_mail_that_could_not_be_sent_now_gives_up_its_claim() {
     let mail = mail();
-    let (change, replies) = conclude(&claimed(&mail), &posted(&mail, transient()), NOW);
-    assert_eq!(replies, [ReplyBody::Retryable]);
-    assert!(change.notifications.is_empty());
-    let (_, parts) = plan(&change.records, &[mail], None, NOW);
-    assert_eq!(parts, [Part::Send]);
+    let misconfigured = Err(MailError::Misconfigured("the password is wrong".to_owned()));
+    for result in [transient(), misconfigured] {
+        let (change, replies) = conclude(&claimed(&mail), &posted(&mail, result), NOW);
+        assert_eq!(replies, [ReplyBody::Retryable]);
+        assert!(change.notifications.is_empty());
+        let (_, parts) = plan(&change.records, std::slice::from_ref(&mail), None, NOW);
+        assert_eq!(parts, [Part::Send]);
+    }
 }
 
 #[test]
