@@ -20,7 +20,7 @@ pub struct Arrived {
     pub routing_key: String,
 }
 
-/// What a consumer's task shares with its [`Deliveries`].
+/// What a consumer's task shares with its [`Deliveries`](crate::ports::bus::Deliveries).
 ///
 /// Broker and consumer both count what is out: quorum queues forget to count a message that went
 /// over its delivery limit, and so send one more than the prefetch after each.
