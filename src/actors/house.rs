@@ -9,6 +9,7 @@ use actix::Addr;
 
 use super::journal::{Journal, Shared};
 use super::publisher::Publisher;
+use super::report::StepMeters;
 use super::timers::Timers;
 use crate::ports::Clock;
 use crate::ports::ledger::Shard;
@@ -39,6 +40,8 @@ pub struct House {
     pub outstanding: RefCell<Outstanding>,
     /// Answers that changed nothing, by kind.
     pub ignored: RefCell<HashMap<Ignored, u64>>,
+    /// What its sagas' steps are counted with.
+    pub meters: StepMeters,
     /// Sagas in memory.
     pub awake: Cell<u64>,
     /// What all shards of the node come to.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -92,6 +92,7 @@ pub struct Deposed {
 #[rtype(result = "()")]
 struct TransactionEnded {
     marks: Marks,
+    took: Duration,
     result: Result<Vec<EntryOutcome>, StoreError>,
 }
 
@@ -138,6 +139,7 @@ impl Journal {
         let blocking = self.blocking.clone();
         let own = ctx.address();
         actix::spawn(async move {
+            let began = Instant::now();
             let result =
                 blocking.run(move || ledger.commit(&batch)).await.unwrap_or_else(|broken_off| {
                     Err(StoreError::Unavailable {
@@ -145,7 +147,7 @@ impl Journal {
                         cause: broken_off.to_string(),
                     })
                 });
-            own.do_send(TransactionEnded { marks, result });
+            own.do_send(TransactionEnded { marks, took: began.elapsed(), result });
         });
     }
 
@@ -159,7 +161,7 @@ impl Journal {
         }
     }
 
-    fn settle(&mut self, result: Result<Vec<EntryOutcome>, StoreError>) {
+    fn settle(&mut self, result: Result<Vec<EntryOutcome>, StoreError>, took: Duration) {
         let settled = self.batcher.settle(result);
         let written = settled
             .iter()
@@ -171,6 +173,8 @@ impl Journal {
             self.shared.work.set(Work { commits: commits + 1, transitions: transitions + written });
             metrics::counter!("skald_journal_commits_total").increment(1);
             metrics::counter!("skald_journal_transitions_total").increment(written);
+            metrics::histogram!("skald_journal_batch_transitions").record(written as f64);
+            metrics::histogram!("skald_journal_commit_duration_seconds").record(took);
         }
         let mut committed = Vec::with_capacity(written);
         for Settled { entry, ticket, outcome } in settled {
@@ -212,7 +216,7 @@ impl Handler<TransactionEnded> for Journal {
 
     fn handle(
         &mut self,
-        TransactionEnded { marks, result }: TransactionEnded,
+        TransactionEnded { marks, took, result }: TransactionEnded,
         ctx: &mut Self::Context,
     ) {
         let away = matches!(result, Err(StoreError::Unavailable { .. }));
@@ -220,7 +224,8 @@ impl Handler<TransactionEnded> for Journal {
         match &result {
             Ok(_) => self.flushed = marks,
             Err(error) => {
-                tracing::error!(shard = self.shard, %error, "a transaction was not committed")
+                tracing::error!(shard = self.shard, %error, "a transaction was not committed");
+                metrics::counter!("skald_journal_commit_failures_total").increment(1);
             }
         }
         if away {
@@ -229,7 +234,7 @@ impl Handler<TransactionEnded> for Journal {
         if matches!(result, Err(StoreError::Deposed { .. })) {
             self.deposed.do_send(Deposed { shard: self.shard, epoch: self.epoch });
         }
-        self.settle(result);
+        self.settle(result, took);
         if away {
             self.pausing = true;
             ctx.run_later(RETRY_AFTER, |journal, ctx| {

@@ -42,6 +42,7 @@ mod report;
 mod runner;
 pub mod saga;
 mod shard;
+mod steps;
 mod submit;
 mod timers;
 

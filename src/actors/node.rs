@@ -110,6 +110,28 @@ pub(super) struct Node {
 #[rtype(result = "()")]
 pub(super) struct Leave(pub std::sync::mpsc::Sender<()>);
 
+/// Why a shard is ours no more.
+#[derive(Clone, Copy)]
+enum Loss {
+    /// Given up, so that others may have it.
+    Released,
+    /// The lease could not be renewed in time.
+    Expired,
+    /// Another node has it.
+    Deposed,
+}
+
+impl Loss {
+    /// The name under which losses are counted.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Expired => "expired",
+            Self::Deposed => "deposed",
+        }
+    }
+}
+
 /// What became of claims.
 type Taken = Vec<(Shard, i64, Result<OwnedShard, TakeOverError>)>;
 
@@ -145,7 +167,7 @@ impl Node {
     fn beat(&mut self, ctx: &mut Context<Self>) {
         if Instant::now() >= self.trusted_until && !self.owned.is_empty() {
             tracing::error!("the leases could not be renewed in time; giving up all shards");
-            self.halt_all();
+            self.halt_all(Loss::Expired);
         }
         self.show();
         if std::mem::replace(&mut self.beating, true) {
@@ -165,6 +187,7 @@ impl Node {
                 }
                 Ok(Err(error)) => {
                     tracing::error!(%error, "the leases can't be renewed");
+                    metrics::counter!("skald_lease_renewal_failures_total").increment(1);
                     board.complain(vec![format!("the leases can't be renewed: {error}")]);
                     node.started(Err(error.into()));
                 }
@@ -176,12 +199,15 @@ impl Node {
     /// Gives up what is ours no more, and changes towards the even share.
     fn follow(&mut self, census: &Census, ctx: &mut Context<Self>) {
         let me = self.membership.identity.id;
+        metrics::gauge!("skald_nodes").set(census.nodes.len() as f64);
+        let unowned = census.owners.iter().filter(|owner| owner.is_none()).count();
+        metrics::gauge!("skald_shards_unowned").set(unowned as f64);
         let is_mine = |shard: Shard| census.owners.get(usize::from(shard)) == Some(&Some(me));
         let lost: Vec<Shard> =
             self.owned.keys().copied().filter(|shard| !is_mine(*shard)).collect();
         for shard in lost {
             tracing::warn!(shard, "another node owns the shard by now");
-            self.halt(shard);
+            self.halt(shard, Loss::Deposed);
         }
         if self.changing {
             return;
@@ -200,7 +226,7 @@ impl Node {
         }
         self.changing = true;
         for shard in &release {
-            self.halt(*shard);
+            self.halt(*shard, Loss::Released);
         }
         let taken = change(
             self.membership.clone(),
@@ -232,6 +258,7 @@ impl Node {
         if count > 0 {
             let all = self.owned.len() + count;
             tracing::info!(taken = count, owned = all, "shards are ours");
+            metrics::counter!("skald_shards_taken_total").increment(count as u64);
         }
         for (shard, epoch, owned) in taken {
             match owned {
@@ -262,16 +289,17 @@ impl Node {
         }
     }
 
-    fn halt(&mut self, shard: Shard) {
+    fn halt(&mut self, shard: Shard, why: Loss) {
         if let Some((_, owned)) = self.owned.remove(&shard) {
+            metrics::counter!("skald_shards_lost_total", "reason" => why.as_str()).increment(1);
             self.board.take_down(shard);
             owned.halt();
         }
     }
 
-    fn halt_all(&mut self) {
+    fn halt_all(&mut self, why: Loss) {
         let owned: Vec<Shard> = self.owned.keys().copied().collect();
-        owned.into_iter().for_each(|shard| self.halt(shard));
+        owned.into_iter().for_each(|shard| self.halt(shard, why));
     }
 
     /// Adds up what the shards are busy with, and sets the gauges.
@@ -361,7 +389,7 @@ impl Handler<Deposed> for Node {
     fn handle(&mut self, Deposed { shard, epoch }: Deposed, _: &mut Self::Context) {
         if self.owned.get(&shard).is_some_and(|(mine, _)| *mine == epoch) {
             tracing::warn!(shard, epoch, "another node took the shard over");
-            self.halt(shard);
+            self.halt(shard, Loss::Deposed);
         }
     }
 }
@@ -370,7 +398,7 @@ impl Handler<Leave> for Node {
     type Result = ();
 
     fn handle(&mut self, Leave(left): Leave, ctx: &mut Self::Context) {
-        self.halt_all();
+        self.halt_all(Loss::Released);
         let Membership { leases, identity, .. } = self.membership.clone();
         let beat = self.beat.clone();
         actix::spawn(async move {

@@ -320,7 +320,8 @@ impl SagaActor {
 
     /// The saga stands here now; it is in the store.
     fn moved_to(&mut self, saga: Saga, ctx: &mut Context<Self>) {
-        report(self.saga.as_ref(), &saga);
+        let (definition, now) = (&self.runnable.definition, self.house.clock.now());
+        report(&self.house.meters, definition, self.saga.as_ref(), &saga, now);
         let before = self.saga.as_ref().map(|saga| &saga.state);
         self.house.outstanding.borrow_mut().moved(&self.runnable.definition, before, &saga.state);
         self.house.timers.borrow_mut().set(self.id, saga.state.next_due());

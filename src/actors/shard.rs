@@ -132,6 +132,7 @@ impl OwnedShard {
             queues,
             outstanding: Default::default(),
             ignored: Default::default(),
+            meters: Default::default(),
             awake: Default::default(),
             load,
             max_outstanding,

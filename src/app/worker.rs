@@ -1,20 +1,28 @@
 //! A process that runs workers and nothing else.
 
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use anyhow::bail;
+use actix_web::dev::ServerHandle;
+use anyhow::{Context as _, bail};
 
+use super::stores::WorkerStores;
 use super::workers::Workers;
-use super::{bus, stores};
+use super::{bus, listen, stores};
 use crate::config::{Config, Run};
+use crate::http::{self, Blocking, Health, Ping};
 use crate::ports::Clock;
 use crate::ports::bus::Bus;
 use crate::ports::clock::SystemClock;
 use crate::saga::catalogue::Catalogue;
+use crate::telemetry::{self, Metrics};
 use crate::{bus::topology, orders};
 
 /// Workers in a process of their own.
 pub struct RunningWorkers {
+    /// Where it answers what machines ask; none where it does not listen.
+    pub address: Option<SocketAddr>,
+    server: Option<ServerHandle>,
     workers: Workers,
     /// Last to go: replies and acknowledgements go through it.
     _bus: Arc<dyn Bus>,
@@ -25,10 +33,12 @@ pub struct RunningWorkers {
 /// # Errors
 /// When something that is needed can't be had; the error says what.
 pub async fn start(config: &Config, run: Run) -> anyhow::Result<RunningWorkers> {
-    crate::telemetry::metrics()?;
+    let metrics = telemetry::metrics()?;
     if config.bus.addresses.is_empty() {
         bail!("a worker in a process of its own needs a broker: give bus.url");
     }
+    let listener = config.workers.listen.map(listen).transpose()?;
+    let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let stores = stores::open_for_workers(config, run)?;
     let bus = bus::connect(config, "skald worker").await?;
     // Only its own: how many shards there are is not known here.
@@ -37,17 +47,50 @@ pub async fn start(config: &Config, run: Run) -> anyhow::Result<RunningWorkers> 
     for queue in topology::command_queues(&catalogue) {
         bus.declare(&queue).await?;
     }
+    let health = health(&stores, &bus, metrics);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let workers = Workers::start(run, config, stores, &bus, &clock, None)?;
-    Ok(RunningWorkers { workers, _bus: bus })
+    let server = listener.map(|listener| answer(listener, config, health)).transpose()?;
+    Ok(RunningWorkers { address, server, workers, _bus: bus })
 }
 
 impl RunningWorkers {
     /// Finishes what is in hand.
     pub async fn stop(self) {
-        let Self { workers, _bus } = self;
+        let Self { workers, server, _bus, .. } = self;
         if actix_web::web::block(move || workers.stop()).await.is_err() {
             tracing::error!("the workers' threads did not end in good order");
         }
+        if let Some(server) = server {
+            server.stop(false).await;
+        }
     }
+}
+
+/// What the workers need for their work.
+fn health(stores: &WorkerStores, bus: &Arc<dyn Bus>, metrics: Metrics) -> Health {
+    let mut pings: Vec<(_, Ping)> = Vec::new();
+    if let Some(store) = stores.inventory.clone() {
+        pings.push(("inventory", Arc::new(move || store.ping())));
+    }
+    if let Some(store) = stores.notification.clone() {
+        pings.push(("notification", Arc::new(move || store.ping())));
+    }
+    Health {
+        blocking: Arc::new(Blocking::new(pings.len())),
+        stores: pings,
+        bus: Arc::clone(bus),
+        orchestrator: None,
+        queries: None,
+        metrics: Arc::new(move || metrics.render()),
+    }
+}
+
+/// Answers what machines ask from now on.
+fn answer(listener: TcpListener, config: &Config, health: Health) -> anyhow::Result<ServerHandle> {
+    let server = http::serve_health(health, &config.server.allowed_hosts, listener)
+        .context("health and metrics can't be served")?;
+    let handle = server.handle();
+    actix::spawn(server);
+    Ok(handle)
 }

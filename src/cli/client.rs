@@ -98,6 +98,17 @@ impl Client {
         self.call(Method::POST, path, Some(json)).await
     }
 
+    /// Reads the text at `path`, whatever its status.
+    ///
+    /// # Errors
+    /// When the server can't be reached.
+    pub async fn text(&self, path: &str) -> Result<(StatusCode, String), Failure> {
+        let sent = self.http.get(format!("{}{path}", self.base)).send();
+        let mut response = sent.await.map_err(|error| self.unreachable(&error))?;
+        let body = response.body().limit(MAX_ANSWER).await.map_err(|error| self.cut_off(&error))?;
+        Ok((response.status(), String::from_utf8_lossy(&body).into_owned()))
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,

@@ -8,6 +8,7 @@ mod attended;
 mod client;
 mod demo;
 mod failure;
+mod health;
 mod migrate;
 mod output;
 mod saga;
@@ -34,6 +35,8 @@ enum Command {
     Serve(serve::Serve),
     /// Run one worker in a process of its own, with PostgreSQL and RabbitMQ
     Worker(worker::Worker),
+    /// Ask a process whether it can do its work
+    Health(health::Health),
     /// Make the stores, or bring them up to date
     Migrate(migrate::Migrate),
     /// Look at sagas, and try again what is stuck
@@ -52,6 +55,7 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Worker(worker) => worker.run(),
+            Command::Health(health) => health.run(),
             Command::Migrate(migrate) => migrate.run(),
             Command::Saga(saga) => saga.run(),
             Command::Demo(demo) => demo.run(),

@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 
 use super::attended::Attended;
 use super::failure::Failure;
+use super::serve::base_url;
 use super::settings::Settings;
 use crate::app::worker;
 use crate::config::Run;
@@ -18,6 +19,9 @@ pub struct Worker {
     worker: Kind,
     #[command(flatten)]
     settings: Settings,
+    /// Answer /livez, /readyz and /metrics here [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
     #[command(flatten)]
     attended: Attended,
 }
@@ -40,11 +44,15 @@ impl Worker {
             Kind::Inventory => Run { inventory: true, ..Run::NONE },
             Kind::Notification => Run { notification: true, ..Run::NONE },
         };
-        let config = self.settings.sources().load()?;
+        let sources = self.settings.sources();
+        let config = sources.flag("--listen", "workers.listen", self.listen).load()?;
         telemetry::log(&config.log)?;
         System::new().block_on(async {
             let running = worker::start(&config, run).await?;
-            tracing::info!("ready");
+            match running.address {
+                Some(address) => tracing::info!(health = %base_url(address), "ready"),
+                None => tracing::info!("ready"),
+            }
             self.attended.ready("ready")?;
             self.attended.until_told_to_stop().await;
             running.stop().await;

@@ -1,5 +1,7 @@
 //! The workers.
 
+use std::net::SocketAddr;
+
 use super::settings::Settings;
 
 /// A batch is one transaction; a larger one only holds its locks for longer.
@@ -14,6 +16,7 @@ const MAX_PREFETCH: u64 = 65_535;
 /// | `workers.run` | all | which workers `skald serve` runs itself: `all`, `none`, or some of `inventory` and `notification` as a list, or in plain text separated by commas |
 /// | `workers.batch_size` | 500 | how many commands a worker settles in one transaction at most, 1 to 10000 |
 /// | `workers.prefetch` | 1000 | how many commands a worker holds unacknowledged at most, 1 to 65535; with twice the batch size the next batch is at hand when one is done |
+/// | `workers.listen` | none | where `skald worker` answers `/livez`, `/readyz` and `/metrics`: address and port; port 0 takes any that is free |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workers {
     /// Which workers run beside the orchestrator.
@@ -22,6 +25,8 @@ pub struct Workers {
     pub batch_size: usize,
     /// How many commands a worker holds unacknowledged at most.
     pub prefetch: usize,
+    /// Where a process with workers alone answers what machines ask; none for nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 /// A choice of workers.
@@ -59,7 +64,7 @@ impl Run {
 
 impl Default for Workers {
     fn default() -> Self {
-        Self { run: Run::ALL, batch_size: 500, prefetch: 1000 }
+        Self { run: Run::ALL, batch_size: 500, prefetch: 1000, listen: None }
     }
 }
 
@@ -74,10 +79,16 @@ impl Workers {
         let run = run.map(|parts| parts.into_iter().fold(Run::NONE, Run::and));
         let batch_size = settings.whole_number("workers.batch_size", 1..=MAX_BATCH_SIZE);
         let prefetch = settings.whole_number("workers.prefetch", 1..=MAX_PREFETCH);
+        let listen = settings.text(
+            "workers.listen",
+            "an IP address and a port such as 127.0.0.1:7071",
+            |text| text.parse().ok(),
+        );
         Self {
             run: run.unwrap_or(default.run),
             batch_size: batch_size.unwrap_or(default.batch_size),
             prefetch: prefetch.unwrap_or(default.prefetch),
+            listen,
         }
     }
 }

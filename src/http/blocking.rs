@@ -37,7 +37,7 @@ impl Blocking {
     /// # Errors
     /// [`Kind::Overloaded`] if its turn does not come soon: it was not run.
     /// [`Kind::OutcomeUnknown`] if it takes too long: it may yet be carried out.
-    pub async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {

@@ -1,5 +1,7 @@
 //! What every request passes on its way in and out: the guard, the log, the common headers.
 
+use std::time::Instant;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -11,10 +13,10 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 use tracing::{Instrument, Span, field};
 
-use super::dashboard;
+use super::guard::Guard;
 use super::problem::{Kind, Problem};
-use super::services::Api;
 use super::trace::{TRACEPARENT, Trace};
+use super::{dashboard, meter};
 
 /// Set on every answer that does not say otherwise.
 ///
@@ -39,10 +41,11 @@ const COMMON_HEADERS: [(HeaderName, HeaderValue); 5] = [
 
 /// Lets a request in, if it may come in, and finishes its answer.
 pub async fn edge(
-    api: web::Data<Api>,
+    guard: web::Data<Guard>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = Instant::now();
     let trace = Trace::of(request.headers());
     let span = tracing::info_span!(
         "request",
@@ -57,7 +60,7 @@ pub async fn edge(
     if let Some(trace) = trace {
         request.extensions_mut().insert(trace);
     }
-    let admitted = api.guard.check(request.method(), request.uri(), request.headers());
+    let admitted = guard.check(request.method(), request.uri(), request.headers());
     let mut response = match admitted {
         Err(problem) => request.error_response(problem),
         Ok(()) => next.call(request).instrument(span.clone()).await?.map_into_boxed_body(),
@@ -66,6 +69,7 @@ pub async fn edge(
         response = method_not_allowed(response);
     }
     log(&span, &response);
+    meter::count(&response, began.elapsed());
     if let Some(page) = problem_page(&response) {
         response = response.into_response(page);
     }

@@ -1,22 +1,56 @@
-//! `/livez`, `/readyz` and `/metrics`: what machines ask. The first two answer in the style of
-//! kube-apiserver.
+//! `/livez`, `/readyz` and `/metrics`: what machines ask, of a node and of a worker's process alike. The
+//! first two answer in the style of kube-apiserver.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::future::join_all;
+use metrics::gauge;
+use tokio::time::timeout;
 
+use super::blocking::Blocking;
 use super::problem::Problem;
-use super::services::{Api, Services};
+use super::stats::sagas_by_status;
 use crate::ports::StoreError;
+use crate::ports::bus::Bus;
+use crate::ports::orchestrator::Orchestrator;
+use crate::ports::queries::Queries;
 
 const PLAIN: (actix_web::http::header::HeaderName, &str) =
     (CONTENT_TYPE, "text/plain; charset=utf-8");
 /// Prometheus' text format.
 const METRICS: (actix_web::http::header::HeaderName, &str) =
     (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+
+/// The broker is asked queue by queue, a millisecond each. Whoever reads the metrics waits for 10 s.
+const DEPTHS_WITHIN: Duration = Duration::from_secs(3);
+
+/// The queues of all shards are one for whoever watches.
+const REPLIES: &str = "skald.replies";
+
+/// Asks a store whether it is there. Blocks.
+pub type Ping = Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync>;
+
+/// What a process needs to do its work, and what it counts.
+pub struct Health {
+    /// The stores that must answer, by name.
+    pub stores: Vec<(&'static str, Ping)>,
+    /// Carries the messages.
+    pub bus: Arc<dyn Bus>,
+    /// Runs sagas, where this process is a node.
+    pub orchestrator: Option<Arc<dyn Orchestrator>>,
+    /// Counts sagas, where this process is a node.
+    pub queries: Option<Arc<dyn Queries>>,
+    /// Writes the metrics in Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// How the stores are called.
+    pub blocking: Arc<Blocking>,
+}
 
 /// One thing that must be well.
 struct Check {
@@ -30,41 +64,63 @@ pub async fn livez(request: HttpRequest) -> HttpResponse {
     report("livez", &[Check { name: "ping", trouble: None }], is_verbose(&request))
 }
 
-/// `GET /readyz`: everything that requests need is there.
-pub async fn readyz(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
-    let Services { inventory, notification, .. } = &api.services;
-    // At once: where one is away, the others in the same place are, and each waits for that to show.
-    let (store, inventory, notification) = tokio::join!(
-        api.query(|queries| queries.ping()),
-        ping(&api, inventory.as_ref(), |store| store.ping()),
-        ping(&api, notification.as_ref(), |store| store.ping()),
-    );
-    let pinged = [("store", Some(store)), ("inventory", inventory), ("notification", notification)];
-    let mut checks: Vec<Check> = pinged
-        .into_iter()
-        .filter_map(|(name, pinged)| Some(Check { name, trouble: trouble(pinged?) }))
-        .collect();
-    let trouble = api.services.bus.health().err().map(|error| error.to_string());
-    checks.push(Check { name: "bus", trouble });
-    let troubles = api.services.orchestrator.troubles();
-    let trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
-    checks.push(Check { name: "orchestrator", trouble });
-    report("readyz", &checks, is_verbose(&request))
+/// `GET /readyz`: everything that the process needs for its work is there.
+pub async fn readyz(health: web::Data<Health>, request: HttpRequest) -> HttpResponse {
+    report("readyz", &health.checks().await, is_verbose(&request))
 }
 
-/// `GET /metrics`.
-pub async fn metrics(api: web::Data<Api>) -> HttpResponse {
-    HttpResponse::Ok().insert_header(METRICS).body((api.services.metrics)())
+/// `GET /metrics`. What only somebody who asks wants to know is found out now.
+pub async fn metrics(health: web::Data<Health>) -> HttpResponse {
+    tokio::join!(health.show_checks(), health.show_sagas(), health.show_queues());
+    HttpResponse::Ok().insert_header(METRICS).body((health.metrics)())
 }
 
-/// Asks a store whether it is there; none where it is not this process's affair.
-async fn ping<S: ?Sized + Send + Sync + 'static>(
-    api: &Api,
-    store: Option<&Arc<S>>,
-    ping: fn(&S) -> Result<(), StoreError>,
-) -> Option<Result<(), Problem>> {
-    let store = Arc::clone(store?);
-    Some(api.blocking.run(move || ping(&store)).await)
+impl Health {
+    async fn checks(&self) -> Vec<Check> {
+        // At once: where one is away, the others in the same place are, and each waits for that to show.
+        let stores = self.stores.iter().map(|(name, ping)| async {
+            let ping = Arc::clone(ping);
+            Check { name, trouble: trouble(self.blocking.run(move || ping()).await) }
+        });
+        let mut checks = join_all(stores).await;
+        let trouble = self.bus.health().err().map(|error| error.to_string());
+        checks.push(Check { name: "bus", trouble });
+        if let Some(orchestrator) = &self.orchestrator {
+            let troubles = orchestrator.troubles();
+            let trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
+            checks.push(Check { name: "orchestrator", trouble });
+        }
+        checks
+    }
+
+    async fn show_checks(&self) {
+        for Check { name, trouble } in self.checks().await {
+            let passes = if trouble.is_none() { 1.0 } else { 0.0 };
+            gauge!("skald_ready", "check" => name).set(passes);
+        }
+    }
+
+    async fn show_sagas(&self) {
+        let Some(queries) = self.queries.as_ref().map(Arc::clone) else { return };
+        // A store that is away shows as a check that fails.
+        let Ok(counts) = self.blocking.run(move || queries.counts()).await else { return };
+        for (status, count) in sagas_by_status(&counts) {
+            gauge!("skald_sagas", "status" => status.as_str()).set(count as f64);
+        }
+    }
+
+    async fn show_queues(&self) {
+        let Ok(Ok(depths)) = timeout(DEPTHS_WITHIN, self.bus.depths()).await else { return };
+        let mut ready = BTreeMap::<String, u64>::new();
+        for depth in depths {
+            let queue = depth.queue.to_string();
+            let queue = if queue.starts_with(REPLIES) { REPLIES.to_owned() } else { queue };
+            *ready.entry(queue).or_default() += depth.ready;
+        }
+        for (queue, ready) in ready {
+            gauge!("skald_queue_messages_ready", "queue" => queue).set(ready as f64);
+        }
+    }
 }
 
 fn trouble(pinged: Result<(), Problem>) -> Option<String> {

@@ -6,7 +6,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `edge`, `guard` | what every request passes; which hosts and origins are let in |
+//! | `edge`, `guard`, `meter` | what every request passes; which hosts and origins are let in; how long it took |
 //! | `problem`, `problem_kind` | errors, RFC 9457 |
 //! | `body`, `params`, `page`, `prefer`, `idempotency`, `trace` | reading requests |
 //! | `submit`, `orders`, `cancel`, `sagas`, `inventory`, `stats`, `nodes`, `health` | the resources |
@@ -27,6 +27,7 @@ mod guard;
 mod health;
 mod idempotency;
 mod inventory;
+mod meter;
 mod names;
 mod nodes;
 mod order_view;
@@ -46,18 +47,22 @@ mod submit;
 mod time;
 mod trace;
 
-pub use server::{Options, serve};
+pub use blocking::Blocking;
+pub use health::{Health, Ping};
+pub use server::{Options, serve, serve_health};
 pub use services::{Api, Services, Settings};
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder};
 
+use guard::Guard;
 use problem::Problem;
 
 /// Adds every route, behind the guard.
 pub fn configure(config: &mut ServiceConfig, api: Data<Api>) {
-    config.app_data(api).service(
+    let (guard, health) = (api.guard.clone(), api.health.clone());
+    config.app_data(api).app_data(guard).app_data(health).service(
         web::scope("")
             .wrap(from_fn(edge::edge))
             .service(
@@ -76,12 +81,28 @@ pub fn configure(config: &mut ServiceConfig, api: Data<Api>) {
             .service(read("/v1/nodes", nodes::list))
             .service(read("/v1/inventory/products", inventory::list))
             .service(read("/v1/inventory/products/{productId}", inventory::get).put(inventory::put))
-            .service(read("/livez", health::livez))
-            .service(read("/readyz", health::readyz))
-            .service(read("/metrics", health::metrics))
+            .configure(for_machines)
             .configure(dashboard::configure)
             .default_service(web::to(not_found)),
     );
+}
+
+/// Adds what machines ask of a process without an API, behind the guard.
+fn configure_health(config: &mut ServiceConfig, guard: Data<Guard>, health: Data<Health>) {
+    config.app_data(guard).app_data(health).service(
+        web::scope("")
+            .wrap(from_fn(edge::edge))
+            .configure(for_machines)
+            .default_service(web::to(not_found)),
+    );
+}
+
+/// Adds what machines ask of any process.
+fn for_machines(config: &mut ServiceConfig) {
+    config
+        .service(read("/livez", health::livez))
+        .service(read("/readyz", health::readyz))
+        .service(read("/metrics", health::metrics));
 }
 
 /// A resource that can be read.

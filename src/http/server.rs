@@ -8,8 +8,9 @@ use actix_web::dev::Server;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 
-use super::configure;
+use super::guard::Guard;
 use super::services::Api;
+use super::{Health, configure, configure_health};
 
 /// Clients that send one order after another keep their connection over a coffee break.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -42,5 +43,23 @@ pub fn serve(api: Data<Api>, listener: TcpListener, options: &Options) -> io::Re
             .shutdown_timeout(options.stop_within.as_secs())
             .disable_signals()
             .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Answers at `listener` what machines ask of a process without an API, for loopback names, `host_names`
+/// and any address; on one thread. Runs as [`serve`] does.
+///
+/// # Errors
+/// When the listener can't be used.
+pub fn serve_health(
+    health: Health,
+    host_names: &[String],
+    listener: TcpListener,
+) -> io::Result<Server> {
+    let (guard, health) = (Data::new(Guard::new(host_names)), Data::new(health));
+    let app = move || {
+        App::new().configure(|config| configure_health(config, guard.clone(), health.clone()))
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().listen(listener)?;
     Ok(server.run())
 }

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use actix_web::web::Data;
+
 use super::blocking::Blocking;
 use super::guard::Guard;
+use super::health::{Health, Ping};
 use super::idempotency::InFlight;
 use super::problem::Problem;
 use crate::ports::bus::Bus;
@@ -42,6 +45,28 @@ pub struct Services {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
+impl Services {
+    /// What must be well, and what is counted.
+    fn health(&self, blocking: Arc<Blocking>) -> Health {
+        let queries = Arc::clone(&self.queries);
+        let mut stores: Vec<(_, Ping)> = vec![("store", Arc::new(move || queries.ping()))];
+        if let Some(store) = self.inventory.as_ref().map(Arc::clone) {
+            stores.push(("inventory", Arc::new(move || store.ping())));
+        }
+        if let Some(store) = self.notification.as_ref().map(Arc::clone) {
+            stores.push(("notification", Arc::new(move || store.ping())));
+        }
+        Health {
+            stores,
+            bus: Arc::clone(&self.bus),
+            orchestrator: Some(Arc::clone(&self.orchestrator)),
+            queries: Some(Arc::clone(&self.queries)),
+            metrics: Arc::clone(&self.metrics),
+            blocking,
+        }
+    }
+}
+
 /// What is configured.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -54,8 +79,9 @@ pub struct Settings {
 /// The API: its ports and what all its requests share.
 pub struct Api {
     pub(super) services: Services,
-    pub(super) blocking: Blocking,
-    pub(super) guard: Guard,
+    pub(super) blocking: Arc<Blocking>,
+    pub(super) guard: Data<Guard>,
+    pub(super) health: Data<Health>,
     pub(super) in_flight: InFlight,
     pub(super) started_at: Timestamp,
 }
@@ -63,9 +89,11 @@ pub struct Api {
 impl Api {
     /// An API over `services`. It counts its uptime from here.
     pub fn new(services: Services, settings: &Settings) -> Self {
+        let blocking = Arc::new(Blocking::new(settings.store_calls));
         Self {
-            blocking: Blocking::new(settings.store_calls),
-            guard: Guard::new(&settings.host_names),
+            guard: Data::new(Guard::new(&settings.host_names)),
+            health: Data::new(services.health(Arc::clone(&blocking))),
+            blocking,
             in_flight: InFlight::default(),
             started_at: services.clock.now(),
             services,

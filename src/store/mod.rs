@@ -19,6 +19,7 @@ mod failure;
 pub mod postgres;
 mod prefix;
 pub mod sqlite;
+mod waits;
 
 use std::sync::Arc;
 

@@ -11,6 +11,7 @@
 
 mod arguments;
 mod demo;
+mod metrics;
 mod program;
 mod sagas;
 mod serving;

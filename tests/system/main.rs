@@ -14,6 +14,7 @@ mod accounts;
 mod behaviour;
 mod customer;
 mod dice;
+mod health;
 mod installation;
 mod kill;
 mod listener;

@@ -17,6 +17,7 @@ use super::migrate::{self, Kind};
 use super::url::Url;
 use crate::ports::StoreError;
 use crate::store::OpenError;
+use crate::store::waits::Waits;
 
 /// The longest that a transaction can hold a lock while its client does nothing, and the longest
 /// that one statement can take. A lease must be at least three times as long, so that an owner that
@@ -140,8 +141,8 @@ impl Database {
             .thread_name_pattern(&format!("{store}-connections-{{}}"))
             .build();
         let threads = Arc::new(threads);
-        let owners = pool(&url, OWNERS, Arc::clone(&threads));
-        let readers = pool(&url, READERS, threads);
+        let owners = pool(&url, OWNERS, Arc::clone(&threads), Waits::of(store, "owners"));
+        let readers = pool(&url, READERS, threads, Waits::of(store, "readers"));
         Ok(Self { store, owners, readers })
     }
 
@@ -298,7 +299,7 @@ fn pause(n: u32) -> Duration {
 }
 
 /// A pool that makes its connections as they are needed; one that broke is dropped.
-fn pool(url: &Url, size: u32, threads: Arc<ScheduledThreadPool>) -> Pool {
+fn pool(url: &Url, size: u32, threads: Arc<ScheduledThreadPool>, waits: Waits) -> Pool {
     Pool::builder()
         .max_size(size)
         .min_idle(Some(1))
@@ -306,6 +307,7 @@ fn pool(url: &Url, size: u32, threads: Arc<ScheduledThreadPool>) -> Pool {
         .test_on_check_out(false)
         .thread_pool(threads)
         .error_handler(Box::new(r2d2::NopErrorHandler))
+        .event_handler(Box::new(waits))
         .connection_customizer(Box::new(Settings))
         .build_unchecked(ConnectionManager::new(url.full()))
 }

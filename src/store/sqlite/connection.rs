@@ -16,6 +16,7 @@ use super::failure::{Failure, classify};
 use super::migrate::{self, Kind};
 use crate::ports::StoreError;
 use crate::store::OpenError;
+use crate::store::waits::Waits;
 
 /// How long a call waits for a connection before the store counts as unavailable. Well above the
 /// longest batch, well below the patience of whoever called.
@@ -72,8 +73,11 @@ impl Database {
         apply(&mut connection, WRITER.iter()).map_err(|error| failed(error.to_string()))?;
         migrate::bring_up_to_date(&mut connection, kind, &place)?;
         drop(connection);
-        let writer = pool(url, 1, &WRITER).map_err(|error| failed(error.to_string()))?;
-        let readers = pool(url, READERS, &READER).map_err(|error| failed(error.to_string()))?;
+        let waits = Waits::of(kind.store, "writer");
+        let writer = pool(url, 1, &WRITER, waits).map_err(|error| failed(error.to_string()))?;
+        let waits = Waits::of(kind.store, "readers");
+        let readers =
+            pool(url, READERS, &READER, waits).map_err(|error| failed(error.to_string()))?;
         Ok(Self { store: kind.store, writer, readers })
     }
 
@@ -112,7 +116,12 @@ impl Database {
 }
 
 /// A pool whose connections live as long as it does; one that broke is replaced.
-fn pool(url: &str, size: u32, pragmas: &'static [&'static str]) -> Result<Pool, r2d2::PoolError> {
+fn pool(
+    url: &str,
+    size: u32,
+    pragmas: &'static [&'static str],
+    waits: Waits,
+) -> Result<Pool, r2d2::PoolError> {
     Pool::builder()
         .max_size(size)
         .connection_timeout(WAIT)
@@ -120,6 +129,7 @@ fn pool(url: &str, size: u32, pragmas: &'static [&'static str]) -> Result<Pool, 
         .max_lifetime(None)
         .test_on_check_out(false)
         .connection_customizer(Box::new(Settings(pragmas)))
+        .event_handler(Box::new(waits))
         .build(ConnectionManager::new(url))
 }
 

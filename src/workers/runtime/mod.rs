@@ -15,9 +15,10 @@ mod replies;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::OptionFuture;
+use metrics::{Histogram, histogram};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
@@ -28,6 +29,7 @@ use replies::Replies;
 use super::worker::Worker;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, BusError, Deliveries, Delivery};
+use crate::saga::id::QueueName;
 
 /// How long a stop waits for the batch at work and for its replies. A batch takes milliseconds; what
 /// is not done by then comes again at the next start.
@@ -90,12 +92,13 @@ impl<W: Worker> Runtime<W> {
     /// Works until told to stop or until the consumer is over.
     async fn consume(&self, mut deliveries: Deliveries, stop: &mut watch::Receiver<bool>) {
         let mut replies = Replies::new(Arc::clone(&self.bus));
+        let meters = BatchMeters::of(&self.worker.queue());
         let mut arrived = Vec::new();
         let mut waiting = VecDeque::new();
         let mut at_work = None;
         loop {
             if at_work.is_none() && !waiting.is_empty() {
-                at_work = Some(self.start(next_batch(&mut waiting)));
+                at_work = Some(self.start(next_batch(&mut waiting), meters.clone()));
             }
             tokio::select! {
                 () = stopped(stop) => break,
@@ -126,10 +129,33 @@ impl<W: Worker> Runtime<W> {
         }
     }
 
-    fn start(&self, batch: Vec<Delivery>) -> JoinHandle<Vec<Done>> {
+    fn start(&self, batch: Vec<Delivery>, meters: BatchMeters) -> JoinHandle<Vec<Done>> {
         let worker = Arc::clone(&self.worker);
         let now = self.clock.now();
-        spawn_blocking(move || work(&*worker, batch, now))
+        spawn_blocking(move || {
+            meters.commands.record(batch.len() as f64);
+            let began = Instant::now();
+            let done = work(&*worker, batch, now);
+            meters.duration.record(began.elapsed());
+            done
+        })
+    }
+}
+
+/// What batches are measured with.
+#[derive(Clone)]
+struct BatchMeters {
+    commands: Histogram,
+    duration: Histogram,
+}
+
+impl BatchMeters {
+    fn of(queue: &QueueName) -> Self {
+        let queue = queue.to_string();
+        Self {
+            commands: histogram!("skald_worker_batch_commands", "queue" => queue.clone()),
+            duration: histogram!("skald_worker_batch_duration_seconds", "queue" => queue),
+        }
     }
 }
 
