@@ -4,7 +4,7 @@ NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 .PHONY: help
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .PHONY: test
 test: ## run every test, with a PostgreSQL, a RabbitMQ and a Redis that are started for them
@@ -19,6 +19,10 @@ endif
 interop: ## have stock clients of NestJS, golevelup, FastStream and CloudEvents, from npm and PyPI, talk to Skald
 	cargo build --locked
 	tests/interop/run
+
+.PHONY: docker-check
+docker-check: ## have promtool, haproxy, hadolint and others read the files of docker/
+	docker/check
 
 .PHONY: stack-up
 stack-up: ## start these services to work with, and print where they are
