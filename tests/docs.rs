@@ -67,15 +67,16 @@ fn every_route_is_in_the_api_page() {
         let pieces: Vec<&str> = source.split('"').collect();
         for part in pieces.windows(3).filter(|part| part[1].starts_with('/')) {
             let is_read = part[0].ends_with("read(") || part[2].contains(".get(");
-            let (post, put) = (part[2].contains(".post("), part[2].contains(".put("));
-            let methods = [("GET", is_read), ("POST", post), ("PUT", put)];
+            let has = |call| part[2].contains(call);
+            let [post, put, delete] = [".post(", ".put(", ".delete("].map(has);
+            let methods = [("GET", is_read), ("POST", post), ("PUT", put), ("DELETE", delete)];
             for (method, _) in methods.into_iter().filter(|(_, has_it)| *has_it) {
                 found += 1;
                 assert!(page.contains(&format!("`{method} {}`", part[1])), "{method} {}", part[1]);
             }
         }
     }
-    assert!(found >= 21, "only {found} routes found");
+    assert!(found >= 25, "only {found} routes found");
 }
 
 /// A JSON text without the white space that means nothing.

@@ -88,6 +88,7 @@ async fn start(folder: &Path) -> anyhow::Result<(NodeRunner, Arc<dyn Bus>)> {
     let surroundings = Surroundings {
         ledger: stores.ledger,
         door: stores.door,
+        letters: stores.letters,
         bus: Arc::clone(&bus),
         clock: Arc::new(SystemClock),
         catalogue,

@@ -9,9 +9,10 @@ use super::blocking::Blocking;
 use super::handle::Board;
 use super::poke;
 use super::registry::LookForInputs;
+use crate::contract::letter::Properties;
 use crate::contract::names::MessageId;
 use crate::ports::Clock;
-use crate::ports::bus::{Bus, Delivery, Message};
+use crate::ports::bus::{Bus, Death, Delivery, Message};
 use crate::ports::door::{DeadLetter, Door, NewInput, Request};
 use crate::ports::source::Source;
 use crate::saga::event::Setback;
@@ -26,19 +27,15 @@ pub(super) const PREFETCH: usize = 1_000;
 /// The pause after the store failed.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
+/// How a message died of which the broker says nothing.
+fn unknown(message: &Message) -> Death {
+    Death { queue: String::new(), routing_key: message.kind.clone(), reason: "unknown".to_owned() }
+}
+
 /// Makes a dead letter of a message. A command's saga is told that its outcome is unknown.
-pub(super) fn letter(message: &Message, reason: &str, now: Timestamp) -> DeadLetter {
-    let (queue, routing_key) = match &message.death {
-        Some(death) => (death.queue.clone(), death.routing_key.clone()),
-        None => (String::new(), message.kind.clone()),
-    };
-    let headers = serde_json::json!({
-        "messageId": message.id,
-        "type": message.kind,
-        "correlationId": message.correlation_id,
-        "replyTo": message.reply_to,
-        "traceparent": message.traceparent,
-    });
+pub(super) fn letter(message: &Message, death: Death, now: Timestamp) -> DeadLetter {
+    let Death { queue, routing_key, reason } = death;
+    let properties = Properties::of(message);
     // Only commands want an answer.
     let command = message.reply_to.as_ref().and_then(|_| MessageId::parse(&message.id));
     let notice = command.map(|MessageId { saga, sequence }| NewInput {
@@ -54,8 +51,9 @@ pub(super) fn letter(message: &Message, reason: &str, now: Timestamp) -> DeadLet
         message_id: message.id.clone(),
         queue,
         routing_key,
-        reason: reason.to_owned(),
-        headers: headers.to_string(),
+        reason,
+        saga: properties.saga(),
+        headers: serde_json::json!(properties).to_string(),
         body: message.body.to_vec(),
         at: now,
         notice,
@@ -78,9 +76,9 @@ pub(super) async fn collect(
         let letters: Vec<DeadLetter> = batch
             .iter()
             .map(|delivery: &Delivery| {
-                let reason =
-                    delivery.message.death.as_ref().map_or("unknown", |death| &death.reason);
-                letter(&delivery.message, reason, clock.now())
+                let message = &delivery.message;
+                let death = message.death.clone().unwrap_or_else(|| unknown(message));
+                letter(message, death, clock.now())
             })
             .collect();
         for letter in &letters {

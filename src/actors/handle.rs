@@ -8,7 +8,7 @@ use actix::dev::SendError;
 use actix::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::house::ignored_as_str;
 use super::poke;
@@ -39,6 +39,8 @@ pub struct Handle {
 pub(super) struct Board {
     shards: RwLock<BTreeMap<Shard, Post>>,
     troubles: RwLock<Vec<String>>,
+    /// Told when a dead letter was requeued.
+    pub requeued: Arc<Notify>,
 }
 
 /// Where one shard takes messages.
@@ -118,6 +120,10 @@ impl Orchestrator for Handle {
         // Where the mailbox is full, the poller will find the input.
         let _ = post.registry.try_send(Knock(saga, done));
         async { drop(looked.await) }.boxed()
+    }
+
+    fn look_for_requeued(&self) {
+        self.board.requeued.notify_one();
     }
 
     fn activity(&self) -> BoxFuture<'static, Activity> {

@@ -22,6 +22,9 @@
 //! is a cache: it may end at any moment, and the registry makes another one from the store. The
 //! others are what everything rests on: when one of them panics, the process ends (`panic`).
 //!
+//! Beside them run tasks: the consumer of each shard's replies (`replies`), and for each node the one
+//! that stores dead letters (`dead_letters`) and the one that sends requeued ones (`requeue`).
+//!
 //! While a saga's actor waits for a commit it takes no other message (`Context::wait`), so its
 //! inputs are applied in order. Nothing here calls the store on an async thread (`blocking`).
 
@@ -39,6 +42,7 @@ mod recovery;
 mod registry;
 mod replies;
 mod report;
+mod requeue;
 mod runner;
 pub mod saga;
 mod shard;

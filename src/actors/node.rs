@@ -24,6 +24,7 @@ use super::handle::{Board, Post};
 use super::house::{House, Load};
 use super::journal::Deposed;
 use super::panic::AbortOnPanic;
+use super::requeue::send_requeued;
 use super::shard::{OwnedShard, Surroundings, TakeOverError, Ties, guarded};
 use crate::contract::names::dead_letter_queue;
 use crate::ports::StoreError;
@@ -371,8 +372,11 @@ impl Actor for Node {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Surroundings { bus, door, clock, .. } = self.surroundings.clone();
+        let Surroundings { bus, door, letters, clock, .. } = self.surroundings.clone();
         let board = Arc::clone(&self.board);
+        let requeued = Arc::clone(&board.requeued);
+        let send = send_requeued(letters, Arc::clone(&bus), Arc::clone(&clock), requeued);
+        actix::spawn(guarded("sender of requeued letters", send));
         // Nothing waits for dead letters, so they need not hold up the start.
         let dead = Source::of(Arc::clone(&bus), dead_letter_queue(), dead_letters::PREFETCH);
         let collect = dead_letters::collect(dead, bus, door, clock, board);

@@ -21,6 +21,7 @@ use crate::ports::Clock;
 use crate::ports::bus::{Bus, BusError};
 use crate::ports::door::Door;
 use crate::ports::ledger::{Ledger, Shard, ShardState};
+use crate::ports::letters::Letters;
 use crate::ports::source::Source;
 use crate::saga::catalogue::Catalogue;
 use crate::saga::id::DefinitionRef;
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub ledger: Arc<dyn Ledger>,
     /// The inputs.
     pub door: Arc<dyn Door>,
+    /// The dead letters.
+    pub letters: Arc<dyn Letters>,
     /// The messages; the reply and dead-letter queues are declared.
     pub bus: Arc<dyn Bus>,
     /// The time.

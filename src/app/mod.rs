@@ -102,6 +102,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let surroundings = Surroundings {
         ledger: Arc::clone(&stores.orchestrator.ledger),
         door: Arc::clone(&stores.orchestrator.door),
+        letters: Arc::clone(&stores.orchestrator.letters),
         bus: Arc::clone(&bus),
         clock: Arc::clone(&clock),
         catalogue: catalogue.clone(),
@@ -119,6 +120,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         orchestrator: Arc::new(node.handle()),
         queries: Arc::clone(&stores.orchestrator.queries),
         door: Arc::clone(&stores.orchestrator.door),
+        letters: Arc::clone(&stores.orchestrator.letters),
         leases: Arc::clone(&stores.orchestrator.leases),
         bus: Arc::clone(&bus),
         inventory: stores.inventory.clone(),

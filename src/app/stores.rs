@@ -67,6 +67,7 @@ pub fn open(config: &Config) -> anyhow::Result<Stores> {
                     ledger: stores.ledger,
                     leases: stores.leases,
                     door: stores.door,
+                    letters: stores.letters,
                     queries: stores.queries,
                 },
                 inventory: Some(stores.inventory),

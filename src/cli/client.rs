@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::failure::{Exit, Failure};
-use super::output::printable;
+use super::output::{Output, printable};
 
 /// The server waits 2 s for the outcome of a request at most; a busy one may take as long again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -29,6 +29,17 @@ pub struct Server {
         value_parser = parse_url
     )]
     pub url: String,
+}
+
+/// What every command that talks to a server wants to know.
+#[derive(Args, Debug)]
+pub struct Common {
+    /// Which server to talk to.
+    #[command(flatten)]
+    pub server: Server,
+    /// How the result is written
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: Output,
 }
 
 /// Reads the server's URL, and cuts the slash at its end.
@@ -107,6 +118,18 @@ impl Client {
         let mut response = sent.await.map_err(|error| self.unreachable(&error))?;
         let body = response.body().limit(MAX_ANSWER).await.map_err(|error| self.cut_off(&error))?;
         Ok((response.status(), String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// Takes away what is at `path`.
+    ///
+    /// # Errors
+    /// When the server can't be reached, or answers with a problem.
+    pub async fn delete<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        json: String,
+    ) -> Result<T, Failure> {
+        Ok(self.call(Method::DELETE, path, Some(json)).await?.1)
     }
 
     async fn call<T: DeserializeOwned>(

@@ -6,11 +6,13 @@
 
 mod attended;
 mod client;
+mod dead_letters;
 mod demo;
 mod failure;
 mod health;
 mod migrate;
 mod output;
+mod pages;
 mod saga;
 mod serve;
 mod settings;
@@ -42,6 +44,9 @@ enum Command {
     /// Look at sagas, and try again what is stuck
     #[command(subcommand)]
     Saga(saga::Command),
+    /// Look at messages that could not be processed, send them again or let them be
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Run orders through a Skald of its own, and check that everything adds up
     Demo(demo::Demo),
 }
@@ -58,6 +63,7 @@ impl Cli {
             Command::Health(health) => health.run(),
             Command::Migrate(migrate) => migrate.run(),
             Command::Saga(saga) => saga.run(),
+            Command::DeadLetters(letters) => letters.run(),
             Command::Demo(demo) => demo.run(),
         }
     }

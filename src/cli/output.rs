@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Map, Value};
 
 use super::failure::{Exit, Failure};
 
@@ -57,4 +58,29 @@ pub fn render(table: &Table) -> String {
 /// Text from outside without anything that a terminal would obey.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The failure of a server that answers in another shape than Skald does.
+pub fn not_skald() -> Failure {
+    Failure::new(Exit::Failed, "NOT_SKALD", "the server did not answer as Skald does")
+        .next("check the URL, and that the server's version fits this program's")
+}
+
+/// The text in `object` under `name`; a dash where there is none.
+pub fn text<'a>(object: &'a Map<String, Value>, name: &str) -> &'a str {
+    object.get(name).and_then(Value::as_str).unwrap_or("-")
+}
+
+/// The members of an object as words: `step=send-confirmation attempts=10`.
+pub fn members(object: &Map<String, Value>) -> String {
+    let words = object.iter().map(|(name, value)| match value {
+        Value::String(text) => format!("{name}={text}"),
+        value => format!("{name}={value}"),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The text in `object` under `name`; nothing where there is none.
+pub fn optional<'a>(object: &'a Map<String, Value>, name: &str) -> &'a str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
 }

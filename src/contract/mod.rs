@@ -8,11 +8,13 @@
 //! | `envelope` | the common shape |
 //! | `command` | commands, as the orchestrator writes and workers read them |
 //! | `event` | domain events |
+//! | `letter` | what is kept of a message that died, and how it is sent again |
 //! | `reply` | answers, as workers write and the orchestrator reads them |
 
 pub mod command;
 pub mod envelope;
 pub mod event;
+pub mod letter;
 pub mod message;
 pub mod names;
 pub mod reply;

@@ -41,9 +41,17 @@ pub fn command_type(name: &str) -> String {
     }
 }
 
+/// What the queues for answers begin with; the shard's number follows.
+const REPLY_QUEUES: &str = "skald.replies.";
+
 /// The queue in which the owner of `shard` finds its answers.
 pub fn reply_queue(shard: u16) -> QueueName {
-    QueueName::from(format!("skald.replies.{shard}").as_str())
+    QueueName::from(format!("{REPLY_QUEUES}{shard}").as_str())
+}
+
+/// Whether a queue of this name is for the answers to some shard.
+pub fn is_reply_queue(name: &str) -> bool {
+    name.strip_prefix(REPLY_QUEUES).is_some_and(|shard| shard.parse::<u16>().is_ok())
 }
 
 /// The queue in which dead letters wait for the operator's store.

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, IF_MATCH};
+use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
+use super::body::JsonBody;
 use super::idempotency::Key;
 use super::problem::{Kind, Problem};
 use super::services::Api;
@@ -15,13 +17,30 @@ use crate::saga::id::{SagaId, Sequence};
 
 /// The owner answers within milliseconds unless its store hangs; people wait this long without
 /// wondering.
-const OUTCOME_WITHIN: Duration = Duration::from_secs(2);
+pub const OUTCOME_WITHIN: Duration = Duration::from_secs(2);
 
 /// The first pause between two looks for an outcome; another node takes a few milliseconds.
 const FIRST_LOOK_AFTER: Duration = Duration::from_millis(10);
 
 /// As much as explains a decision; it goes into the audit log and into events.
 pub const MAX_REASON: usize = 500;
+
+/// A reason that has to be given.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    reason: String,
+}
+
+/// Reads `{"reason": "…"}`.
+///
+/// # Errors
+/// When the body is anything else, or the reason says nothing.
+pub fn reason(body: &JsonBody) -> Result<String, Problem> {
+    let Given { reason } = body.parse()?;
+    check_reason(&reason).map_err(|fault| Problem::invalid_fields([fault]))?;
+    Ok(reason)
+}
 
 /// What somebody asks of a saga.
 #[derive(Debug)]
@@ -78,18 +97,22 @@ pub async fn ask(api: &Api, wish: Wish) -> Result<Asked, Problem> {
     // An owner that does not answer finds the input later, by itself.
     let patience = Instant::now() + OUTCOME_WITHIN;
     let _ = timeout_at(patience, api.services.orchestrator.knock(shard, saga)).await;
-    let outcome = outcome(api, input, patience).await;
+    let outcome =
+        until_known(patience, async || api.at_door(move |door| door.outcome(input)).await).await;
     Ok(Asked { input, outcome })
 }
 
-/// Reads the outcome until it is there or `patience` is over: at once where the owner is this node,
-/// in growing intervals where it is another.
+/// Looks for an outcome until it is there or `patience` is over: at once where it comes about on this
+/// node, in growing intervals where it does on another.
 ///
-/// The wish is stored: a read that fails must not look as if it were not.
-async fn outcome(api: &Api, input: InputId, patience: Instant) -> Option<InputOutcome> {
+/// The wish is stored: a look that fails must not come out as if it were not.
+pub async fn until_known<T>(
+    patience: Instant,
+    look: impl AsyncFn() -> Result<Option<T>, Problem>,
+) -> Option<T> {
     let mut pause = FIRST_LOOK_AFTER;
     loop {
-        match api.at_door(move |door| door.outcome(input)).await {
+        match look().await {
             Ok(None) if Instant::now() + pause < patience => {
                 sleep(pause).await;
                 pause *= 2;
@@ -97,7 +120,7 @@ async fn outcome(api: &Api, input: InputId, patience: Instant) -> Option<InputOu
             Ok(outcome) => return outcome,
             Err(problem) => {
                 let (detail, cause) = (problem.detail(), problem.cause());
-                tracing::warn!(%input, detail, cause, "the outcome of an input could not be read");
+                tracing::warn!(detail, cause, "the outcome of a request could not be read");
                 return None;
             }
         }

@@ -9,7 +9,7 @@
 //! | `edge`, `guard`, `meter` | what every request passes; which hosts and origins are let in; how long it took |
 //! | `problem`, `problem_kind` | errors, RFC 9457 |
 //! | `body`, `params`, `page`, `prefer`, `idempotency`, `trace` | reading requests |
-//! | `submit`, `orders`, `cancel`, `sagas`, `inventory`, `stats`, `nodes`, `health` | the resources |
+//! | `submit`, `orders`, `cancel`, `sagas`, `dead_letters`, `inventory`, `stats`, `nodes`, `health` | the resources |
 //! | `ask` | asking something of a saga |
 //! | `…_view`, `names`, `time` | what things look like outside |
 //! | `services`, `blocking` | what the handlers work with |
@@ -21,12 +21,14 @@ mod blocking;
 mod body;
 mod cancel;
 mod dashboard;
+mod dead_letters;
 mod edge;
 mod event_view;
 mod guard;
 mod health;
 mod idempotency;
 mod inventory;
+mod letter_view;
 mod meter;
 mod names;
 mod nodes;
@@ -77,6 +79,9 @@ pub fn configure(config: &mut ServiceConfig, api: Data<Api>) {
             .service(read("/v1/sagas/{id}", sagas::get))
             .service(read("/v1/sagas/{id}/history", sagas::history))
             .service(web::resource("/v1/sagas/{id}/retry").post(sagas::retry))
+            .service(read("/v1/dead-letters", dead_letters::list))
+            .service(read("/v1/dead-letters/{id}", dead_letters::get).delete(dead_letters::discard))
+            .service(web::resource("/v1/dead-letters/{id}/requeue").post(dead_letters::requeue))
             .service(read("/v1/stats", stats::get))
             .service(read("/v1/nodes", nodes::list))
             .service(read("/v1/inventory/products", inventory::list))

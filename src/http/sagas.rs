@@ -2,10 +2,10 @@
 
 use actix_web::http::header::{ETAG, HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tracing::{Span, field};
 
-use super::ask::{Wish, ask, check_reason, client_key, if_match, refusal};
+use super::ask::{Wish, ask, client_key, if_match, reason, refusal};
 use super::body::JsonBody;
 use super::event_view::EventView;
 use super::page;
@@ -109,12 +109,6 @@ pub async fn history(api: web::Data<Api>, request: HttpRequest) -> Result<HttpRe
     Ok(page::answer(&request, next_cursor, &HistoryPage { events, next_cursor }))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Retry {
-    reason: String,
-}
-
 /// `POST /v1/sagas/{id}/retry`: 200 with the saga once what is stuck was asked again; 409 where
 /// nothing is; 202 if that is not known yet.
 pub async fn retry(
@@ -125,8 +119,7 @@ pub async fn retry(
     let saga = path_saga(&request)?;
     let client_key = client_key(request.headers(), "retry")?;
     let if_version = if_match(request.headers())?;
-    let Retry { reason: note } = body.parse()?;
-    check_reason(&note).map_err(|fault| Problem::invalid_fields([fault]))?;
+    let note = reason(&body)?;
     let request = Request::Retry { by: "operator".to_owned(), note };
     let asked = ask(&api, Wish { saga, request, client_key, if_version }).await?;
     if let Some(problem) = asked.outcome.as_ref().and_then(refusal) {

@@ -14,6 +14,7 @@ use crate::ports::bus::Bus;
 use crate::ports::door::Door;
 use crate::ports::inventory::InventoryStore;
 use crate::ports::leases::Leases;
+use crate::ports::letters::Letters;
 use crate::ports::notification::NotificationStore;
 use crate::ports::orchestrator::Orchestrator;
 use crate::ports::queries::Queries;
@@ -29,6 +30,8 @@ pub struct Services {
     pub queries: Arc<dyn Queries>,
     /// Takes what people want of a saga.
     pub door: Arc<dyn Door>,
+    /// Shows dead letters, and takes decisions about them.
+    pub letters: Arc<dyn Letters>,
     /// Tells which nodes there are.
     pub leases: Arc<dyn Leases>,
     /// Carries the messages.
@@ -116,6 +119,15 @@ impl Api {
     ) -> Result<T, Problem> {
         let door = Arc::clone(&self.services.door);
         self.blocking.run(move || act(door.as_ref())).await
+    }
+
+    /// Does something with dead letters, off the async threads.
+    pub(super) async fn at_letters<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn Letters) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let letters = Arc::clone(&self.services.letters);
+        self.blocking.run(move || act(letters.as_ref())).await
     }
 
     /// The definition that a saga runs; none if this server does not know that version.

@@ -125,7 +125,7 @@ pub struct DeadLetter {
     pub id: Uuid,
     /// The message's id.
     pub message_id: String,
-    /// The queue it died in.
+    /// The queue it died in; empty where that is not known.
     pub queue: String,
     /// What it is called, e.g. `inventory.reserve`.
     pub routing_key: String,
@@ -135,6 +135,8 @@ pub struct DeadLetter {
     pub headers: String,
     /// Its body.
     pub body: Vec<u8>,
+    /// The saga that it is about, by what the message says.
+    pub saga: Option<SagaId>,
     /// When it was stored.
     pub at: Timestamp,
     /// What the saga concerned is to be told, if it is a command of one.
@@ -157,7 +159,8 @@ pub trait Door: Send + Sync {
     fn outcome(&self, id: InputId) -> Result<Option<InputOutcome>, StoreError>;
 
     /// Stores dead letters together with their notices, and tells in which shards notices wait now. A
-    /// letter whose (message id, queue) is stored already is left as it is. A notice for an unknown
-    /// saga is left out.
+    /// letter whose (message id, queue) is stored already is left as it is and leaves no notice; but if
+    /// its message had been requeued it is open again, as of this death. A notice for an unknown saga
+    /// is left out.
     fn bury(&self, letters: &[DeadLetter]) -> Result<BTreeSet<Shard>, StoreError>;
 }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod inventory;
 pub mod leases;
 pub mod ledger;
+pub mod letters;
 pub mod mail;
 pub mod notification;
 pub mod orchestrator;

@@ -110,6 +110,10 @@ pub trait Orchestrator: Send + Sync {
     /// outcome from the store.
     fn knock(&self, shard: Shard, saga: SagaId) -> BoxFuture<'static, ()>;
 
+    /// Has this node look for requeued dead letters, which it would do a few seconds later anyway.
+    /// Never waits.
+    fn look_for_requeued(&self);
+
     /// What it is busy with.
     fn activity(&self) -> BoxFuture<'static, Activity>;
 

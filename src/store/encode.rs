@@ -34,6 +34,15 @@ pub(super) fn from_json<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|error| corrupt(place(), error))
 }
 
+/// Reads one of a closed set of names.
+pub(super) fn named<T>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+    place: impl FnOnce() -> String,
+) -> Result<T, Failure> {
+    parse(text).ok_or_else(|| corrupt(place(), format!("{text:?} is not known")))
+}
+
 /// Reads an event.
 pub(super) fn event(
     format: i64,

@@ -27,6 +27,7 @@ use crate::ports::door::Door;
 use crate::ports::inventory::InventoryStore;
 use crate::ports::leases::Leases;
 use crate::ports::ledger::{Ledger, Shard};
+use crate::ports::letters::Letters;
 use crate::ports::notification::NotificationStore;
 use crate::ports::queries::Queries;
 
@@ -39,6 +40,8 @@ pub struct Stores {
     pub leases: Arc<dyn Leases>,
     /// The orchestrator's, for whoever wants something of a saga.
     pub door: Arc<dyn Door>,
+    /// The orchestrator's, for whoever looks after dead letters.
+    pub letters: Arc<dyn Letters>,
     /// The orchestrator's, for readers.
     pub queries: Arc<dyn Queries>,
     /// The inventory worker's.
@@ -54,8 +57,8 @@ impl Stores {
         inventory: Arc<dyn InventoryStore>,
         notification: Arc<dyn NotificationStore>,
     ) -> Self {
-        let OrchestratorStore { ledger, leases, door, queries } = orchestrator;
-        Self { ledger, leases, door, queries, inventory, notification }
+        let OrchestratorStore { ledger, leases, door, letters, queries } = orchestrator;
+        Self { ledger, leases, door, letters, queries, inventory, notification }
     }
 }
 
@@ -68,6 +71,8 @@ pub struct OrchestratorStore {
     pub leases: Arc<dyn Leases>,
     /// For whoever wants something of a saga.
     pub door: Arc<dyn Door>,
+    /// For whoever looks after dead letters.
+    pub letters: Arc<dyn Letters>,
     /// For readers.
     pub queries: Arc<dyn Queries>,
 }

@@ -85,6 +85,7 @@ pub const CATALOGUE: &[Metric] = &[
         "Answers that changed nothing, by kind.",
         &[&[("kind", "never_asked")]],
     ),
+    gauge("skald_dead_letters_open", "Dead letters that nobody has decided about, at most 10,000."),
     counter("skald_dead_letters_total", "Messages that ended among the dead letters.", ONE),
     // The journal.
     gauge("skald_journal_waiting", "Transitions that wait for a commit."),
@@ -131,7 +132,11 @@ pub const CATALOGUE: &[Metric] = &[
     // The workers.
     counter("skald_worker_answers_total", "Answers of the workers in this process, by kind.", &[]),
     counter("skald_worker_poison_total", "Commands that a worker rejected for good.", ONE),
-    counter("skald_mails_total", "Mails that the notification worker was to send, by outcome.", &[]),
+    counter(
+        "skald_mails_total",
+        "Mails that the notification worker was to send, by outcome.",
+        &[],
+    ),
     histogram("skald_worker_batch_commands", "Commands that a worker did at a time."),
     histogram("skald_worker_batch_duration_seconds", "How long a worker took for a batch."),
     // The API.

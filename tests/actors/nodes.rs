@@ -104,6 +104,7 @@ impl Town {
         let surroundings = Surroundings {
             ledger: Arc::clone(&self.stores.ledger),
             door: Arc::clone(&self.stores.door),
+            letters: Arc::clone(&self.stores.letters),
             bus: Arc::clone(&self.bus),
             clock: Arc::new(SystemClock),
             catalogue: self.catalogue.clone(),

@@ -94,6 +94,7 @@ impl Rig {
             Surroundings {
                 ledger: gate.clone(),
                 door: Arc::clone(&stores.door),
+                letters: Arc::clone(&stores.letters),
                 bus: Arc::clone(&bus),
                 clock: clock.clone(),
                 catalogue,

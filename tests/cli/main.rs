@@ -10,6 +10,7 @@
 )]
 
 mod arguments;
+mod dead_letters;
 mod demo;
 mod metrics;
 mod program;

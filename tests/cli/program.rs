@@ -1,11 +1,11 @@
 //! Running the program.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -174,6 +174,35 @@ impl Going {
         });
         order
     }
+}
+
+/// Answers one request; returns where, and what the request will have been.
+pub fn answer_once(status: &'static str, answer: String) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut request = String::new();
+        while !is_whole(&request) {
+            let mut part = [0; 4096];
+            let length = connection.read(&mut part).unwrap();
+            assert_ne!(length, 0, "the request is cut off: {request}");
+            request.push_str(std::str::from_utf8(&part[..length]).unwrap());
+        }
+        let length = answer.len();
+        write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{answer}")
+            .unwrap();
+        request
+    });
+    (url, asked)
+}
+
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.map_or(0, |length| length.parse().unwrap()) == body.len()
 }
 
 /// Waits until something is so.

@@ -1,8 +1,6 @@
-use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::thread::{self, JoinHandle};
 
-use super::program::{Ended, Going, PATIENCE, finish, run, skald};
+use super::program::{Ended, Going, answer_once, finish, run, skald};
 
 const UNKNOWN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -106,32 +104,11 @@ fn what_is_not_stuck_cannot_be_retried() {
     assert!(bad.err.contains("/reason: "), "{}", bad.err);
 }
 
-/// Answers one request; returns where, and what the request will have been.
-fn answer_once(status: &'static str) -> (String, JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked = thread::spawn(move || {
-        let (mut connection, _) = listener.accept().unwrap();
-        connection.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut request = String::new();
-        while !request.ends_with('}') {
-            let mut part = [0; 4096];
-            let length = connection.read(&mut part).unwrap();
-            assert_ne!(length, 0, "the request is cut off: {request}");
-            request.push_str(std::str::from_utf8(&part[..length]).unwrap());
-        }
-        let saga = format!(r#"{{"sagaId":"{UNKNOWN}","status":"RUNNING","steps":[]}}"#);
-        let length = saga.len();
-        write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{saga}").unwrap();
-        request
-    });
-    (url, asked)
-}
-
 #[test]
 fn a_retry_gives_the_reason_and_shows_the_saga() {
     for (status, hint) in [("200 OK", false), ("202 Accepted", true)] {
-        let (url, asked) = answer_once(status);
+        let saga = format!(r#"{{"sagaId":"{UNKNOWN}","status":"RUNNING","steps":[]}}"#);
+        let (url, asked) = answer_once(status, saga);
         let reason = "the mail server is \"back\"";
         let ended =
             run(&["saga", "retry", UNKNOWN, "--reason", reason, "-o", "json", "--url", &url]);

@@ -46,6 +46,7 @@ impl Site {
             orchestrator: port.clone(),
             queries: port.clone(),
             door: port.clone(),
+            letters: port.clone(),
             leases: port.clone(),
             bus: Arc::new(InProcessBus::default()),
             inventory: Some(port.clone()),

@@ -33,7 +33,7 @@ use crate::world::World;
 pub struct Port(pub Arc<World>);
 
 impl Port {
-    fn store(&self) -> Result<&World, StoreError> {
+    pub fn store(&self) -> Result<&World, StoreError> {
         if self.0.store_is_down.load(Ordering::Relaxed) {
             let cause = "secret/path/orders.db is locked".to_owned();
             return Err(StoreError::Unavailable { store: "orchestrator", cause });
@@ -77,6 +77,12 @@ impl Orchestrator for Port {
             self.0.decide_inputs(saga);
         }
         std::future::ready(()).boxed()
+    }
+
+    fn look_for_requeued(&self) {
+        if let Some(outcome) = *self.0.bus_says.lock().unwrap() {
+            self.0.lock().letters.settle_all(outcome);
+        }
     }
 
     fn activity(&self) -> BoxFuture<'static, Activity> {

@@ -142,6 +142,7 @@ async fn a_graceful_stop_lets_requests_finish() {
         orchestrator: port.clone(),
         queries: port.clone(),
         door: port.clone(),
+        letters: port.clone(),
         leases: port.clone(),
         bus: Arc::new(InProcessBus::default()),
         inventory: None,

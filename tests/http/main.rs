@@ -12,12 +12,14 @@
 mod bodies;
 mod cancel;
 mod client;
+mod dead_letters;
 mod doors;
 mod fakes;
 mod idempotency;
 mod inventory;
 mod logs;
 mod machines;
+mod mailroom;
 mod orders;
 mod pages;
 mod retry_form;

@@ -13,6 +13,7 @@ use skald::orders::{OrderStatus, ProductId};
 use skald::ports::door::{InputOutcome, NewInput, Request};
 use skald::ports::inventory::Product;
 use skald::ports::ledger::StoredAnswer;
+use skald::ports::letters::Outcome as SentOutcome;
 use skald::ports::orchestrator::{NewOrder, SubmitError, Watch};
 use skald::ports::queries::SagaSummary;
 use skald::saga::check::Checked;
@@ -23,6 +24,8 @@ use skald::saga::input::{Answer, Decision, Input, Moved, Reached};
 use skald::saga::json::Json;
 use skald::saga::state::Saga;
 use tokio::sync::{Semaphore, oneshot};
+
+use crate::mailroom::Mailroom;
 
 pub const START: i64 = 1_790_000_000_000_000;
 
@@ -43,6 +46,8 @@ pub struct World {
     /// What the next submission fails with.
     pub next_failure: Mutex<Option<SubmitError>>,
     pub troubles: Mutex<Vec<String>>,
+    /// What comes of a message that is sent again; none where the bus says nothing.
+    pub bus_says: Mutex<Option<SentOutcome>>,
 }
 
 #[derive(Default)]
@@ -54,6 +59,7 @@ pub struct Inner {
     pub products: BTreeMap<ProductId, Product>,
     pub watchers: HashMap<SagaId, oneshot::Sender<Outcome>>,
     pub submissions: Vec<NewOrder>,
+    pub letters: Mailroom,
 }
 
 /// A saga with its history.
@@ -91,6 +97,7 @@ impl World {
             arrived: Semaphore::new(0),
             next_failure: Mutex::default(),
             troubles: Mutex::default(),
+            bus_says: Mutex::new(Some(SentOutcome::Done)),
         })
     }
 

@@ -60,6 +60,11 @@ impl Installation {
         self.folder.path()
     }
 
+    /// Its virtual host.
+    pub fn bus(&self) -> &str {
+        &self.bus
+    }
+
     /// Starts an orchestrator without workers and waits until it answers. Beside others it gets its
     /// share of the shards a moment later.
     pub fn orchestrator(&self) -> Process {

@@ -13,6 +13,7 @@
 mod accounts;
 mod behaviour;
 mod customer;
+mod dead_letters;
 mod dice;
 mod health;
 mod installation;

@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::{RETRY_AFTER, Registry};
 use crate::actors::dead_letters;
 use crate::actors::saga::Tell;
+use crate::contract::names::reply_queue;
 use crate::ports::StoreError;
-use crate::ports::bus::Delivery;
+use crate::ports::bus::{Death, Delivery};
 use crate::ports::door::{InputId, NewInput, PendingInput, Request};
 use crate::saga::event::Setback;
 use crate::saga::id::{SagaId, Sequence};
@@ -144,7 +145,12 @@ impl Handler<Bury> for Registry {
     type Result = ();
 
     fn handle(&mut self, Bury { delivery, reason }: Bury, ctx: &mut Self::Context) {
-        let letter = dead_letters::letter(&delivery.message, &reason, self.house.clock.now());
+        let death = Death {
+            queue: reply_queue(self.house.shard).to_string(),
+            routing_key: delivery.message.kind.clone(),
+            reason,
+        };
+        let letter = dead_letters::letter(&delivery.message, death, self.house.clock.now());
         let (door, blocking) = (Arc::clone(&self.door), self.blocking.clone());
         let bury = async move { blocking.run(move || door.bury(&[letter])).await };
         ctx.spawn(bury.into_actor(self).map(move |buried, _, ctx| match buried {

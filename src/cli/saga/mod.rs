@@ -7,15 +7,13 @@ use actix_web::rt::System;
 use awc::http::StatusCode;
 use clap::{Args, Subcommand};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::client::{Client, Server};
+use super::client::{Client, Common};
 use super::failure::{Exit, Failure};
-use super::output::{Output, print};
+use super::output::{Output, not_skald, print};
+use super::pages::PAGE;
 use crate::saga::id::SagaId;
-
-/// The longest page that the server gives.
-const PAGE: usize = 200;
 
 /// What can be done with sagas.
 #[derive(Debug, Subcommand)]
@@ -26,16 +24,6 @@ pub enum Command {
     Get(Get),
     /// Have what is stuck tried again
     Retry(Retry),
-}
-
-/// What every command about sagas wants to know.
-#[derive(Args, Debug)]
-struct Common {
-    #[command(flatten)]
-    server: Server,
-    /// How the result is written
-    #[arg(short, long, value_enum, default_value = "table")]
-    output: Output,
 }
 
 /// Shows a saga.
@@ -157,9 +145,4 @@ fn hint(failure: Failure) -> Failure {
         Exit::NotFound => failure.next("list the sagas with: skald saga list"),
         _ => failure,
     }
-}
-
-/// The text in `object` under `name`; a dash where there is none.
-fn text<'a>(object: &'a Map<String, Value>, name: &str) -> &'a str {
-    object.get(name).and_then(Value::as_str).unwrap_or("-")
 }

@@ -2,15 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::text;
-use crate::cli::failure::{Exit, Failure};
-use crate::cli::output::{plain_table, printable, render, table};
-
-/// The failure of a server that answers in another shape than Skald does.
-pub fn not_skald() -> Failure {
-    Failure::new(Exit::Failed, "NOT_SKALD", "the server did not answer as Skald does")
-        .next("check the URL, and that the server's version fits this program's")
-}
+use crate::cli::failure::Failure;
+use crate::cli::output::{
+    members, not_skald, optional, plain_table, printable, render, table, text,
+};
 
 /// Sagas, one a line; none where the server wrote something else.
 pub fn sagas(found: &[Value]) -> Option<String> {
@@ -109,19 +104,6 @@ fn events(history: &[Value]) -> Option<String> {
         ]);
     }
     Some(render(&lines))
-}
-
-/// The members of an object as words: `step=send-confirmation attempts=10`.
-fn members(object: &Map<String, Value>) -> String {
-    let words = object.iter().map(|(name, value)| match value {
-        Value::String(text) => format!("{name}={text}"),
-        value => format!("{name}={value}"),
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
-fn optional<'a>(object: &'a Map<String, Value>, name: &str) -> &'a str {
-    object.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]

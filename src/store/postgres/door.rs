@@ -18,6 +18,7 @@ use crate::ports::door::{
     Admitted, DeadLetter, Door, InputId, InputOutcome, NewInput, PendingInput, Request,
 };
 use crate::ports::ledger::Shard;
+use crate::ports::letters::LetterState;
 use crate::saga::id::{SagaId, Sequence};
 
 impl Door for Orchestrator {
@@ -153,7 +154,7 @@ fn outcome(id: InputId, stored: Option<Document>) -> Result<Option<InputOutcome>
     stored.map(|text| from_json(&text.0, || format!("the outcome of input {id}"))).transpose()
 }
 
-/// Stores a dead letter; tells whether it is new.
+/// Stores a dead letter, or opens it again if its message had been requeued; tells whether it is new.
 fn bury(connection: &mut PgConnection, letter: &DeadLetter) -> QueryResult<bool> {
     let stored = diesel::insert_into(dead_letters::table)
         .values((
@@ -165,11 +166,28 @@ fn bury(connection: &mut PgConnection, letter: &DeadLetter) -> QueryResult<bool>
             dead_letters::reason.eq(storable(&letter.reason)),
             dead_letters::headers.eq(Document(letter.headers.clone())),
             dead_letters::body.eq(&letter.body),
+            dead_letters::saga.eq(letter.saga.map(|saga| saga.0)),
         ))
         .on_conflict((dead_letters::message_id, dead_letters::queue))
         .do_nothing()
         .execute(connection)?;
-    Ok(stored > 0)
+    if stored > 0 {
+        return Ok(true);
+    }
+    // It may be the death before that comes again. A letter that is open for nothing is looked at once
+    // more; one that looks requeued though its message is dead would be forgotten.
+    let requeued = dead_letters::table
+        .filter(dead_letters::message_id.eq(storable(&letter.message_id)))
+        .filter(dead_letters::queue.eq(storable(&letter.queue)))
+        .filter(dead_letters::state.eq(LetterState::Requeued.as_str()));
+    diesel::update(requeued)
+        .set((
+            dead_letters::state.eq(LetterState::Open.as_str()),
+            dead_letters::at.eq(Moment(letter.at)),
+            dead_letters::reason.eq(storable(&letter.reason)),
+        ))
+        .execute(connection)?;
+    Ok(false)
 }
 
 #[derive(Queryable, Selectable)]

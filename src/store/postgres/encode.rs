@@ -12,7 +12,9 @@ use diesel::sql_types::{BigInt, Json, Timestamptz};
 use super::failure::Failure;
 use crate::ports::ledger::Shard;
 use crate::saga::id::Timestamp;
-pub(super) use crate::store::encode::{corrupt, event, from_json, integer, json, natural, state};
+pub(super) use crate::store::encode::{
+    corrupt, event, from_json, integer, json, named, natural, state,
+};
 
 /// A moment as a `timestamptz`. What PostgreSQL's calendar can't hold is `infinity`, which is read
 /// back as the last moment there is.

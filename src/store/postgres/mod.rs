@@ -15,7 +15,7 @@
 //! | `statement` | constant SQL that is prepared once |
 //! | `encode` | moments and JSON as columns |
 //! | `failure` | what PostgreSQL's errors come to |
-//! | `ledger/`, `leases`, `door`, `queries/` | the orchestrator's ports |
+//! | `ledger/`, `leases`, `door`, `letters`, `queries/` | the orchestrator's ports |
 //! | `inventory`, `notification`, `records` | the workers' ports, and what both remember |
 //!
 //! A statement costs a round trip here, so a batch is a few statements over arrays, whatever its
@@ -29,6 +29,7 @@ mod failure;
 mod inventory;
 mod leases;
 mod ledger;
+mod letters;
 mod migrate;
 mod notification;
 mod queries;
@@ -72,6 +73,7 @@ pub fn orchestrator(url: &str, shards: Shard) -> Result<OrchestratorStore, OpenE
         ledger: orchestrator.clone(),
         leases: orchestrator.clone(),
         door: orchestrator.clone(),
+        letters: orchestrator.clone(),
         queries: orchestrator,
     })
 }
@@ -94,7 +96,7 @@ pub fn notification(url: &str) -> Result<Arc<dyn NotificationStore>, OpenError> 
     Ok(Arc::new(Notifications { database }))
 }
 
-/// The orchestrator's schema; its three ports are in modules of their own.
+/// The orchestrator's schema; its ports are in modules of their own.
 #[derive(Debug)]
 struct Orchestrator {
     database: Database,

@@ -145,6 +145,22 @@ pub(super) mod orchestrator {
             reason -> Text,
             headers -> Json,
             body -> Binary,
+            state -> Text,
+            saga -> Nullable<Uuid>,
+        }
+    }
+
+    diesel::table! {
+        skald_orchestrator.letter_decisions (id) {
+            id -> Uuid,
+            letter -> Uuid,
+            at -> Timestamptz,
+            due_at -> Nullable<Timestamptz>,
+            action -> Text,
+            who -> Text,
+            note -> Text,
+            outcome -> Nullable<Text>,
+            client_key -> Nullable<Text>,
         }
     }
 

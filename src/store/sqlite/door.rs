@@ -14,6 +14,7 @@ use crate::ports::door::{
     Admitted, DeadLetter, Door, InputId, InputOutcome, NewInput, PendingInput, Request,
 };
 use crate::ports::ledger::Shard;
+use crate::ports::letters::LetterState;
 use crate::saga::id::{SagaId, Sequence};
 
 impl Door for Orchestrator {
@@ -67,11 +68,7 @@ impl Door for Orchestrator {
         self.database.write(|connection| {
             let mut concerned = BTreeSet::new();
             for letter in letters {
-                let is_new = diesel::insert_or_ignore_into(dead_letters::table)
-                    .values(NewLetter::from(letter))
-                    .execute(connection)?
-                    > 0;
-                if let (true, Some(notice)) = (is_new, &letter.notice)
+                if let (true, Some(notice)) = (bury(connection, letter)?, &letter.notice)
                     && let Admitted::Stored(_, shard) = admit(connection, notice)?
                 {
                     concerned.insert(shard);
@@ -146,6 +143,30 @@ fn outcome(id: InputId, stored: Option<String>) -> Result<Option<InputOutcome>, 
     stored.map(|text| from_json(&text, || format!("the outcome of input {id}"))).transpose()
 }
 
+/// Stores a dead letter, or opens it again if its message had been requeued; tells whether it is new.
+fn bury(connection: &mut SqliteConnection, letter: &DeadLetter) -> QueryResult<bool> {
+    let stored = diesel::insert_or_ignore_into(dead_letters::table)
+        .values(NewLetter::from(letter))
+        .execute(connection)?;
+    if stored > 0 {
+        return Ok(true);
+    }
+    // It may be the death before that comes again. A letter that is open for nothing is looked at once
+    // more; one that looks requeued though its message is dead would be forgotten.
+    let requeued = dead_letters::table
+        .filter(dead_letters::message_id.eq(&letter.message_id))
+        .filter(dead_letters::queue.eq(&letter.queue))
+        .filter(dead_letters::state.eq(LetterState::Requeued.as_str()));
+    diesel::update(requeued)
+        .set((
+            dead_letters::state.eq(LetterState::Open.as_str()),
+            dead_letters::at.eq(letter.at.0),
+            dead_letters::reason.eq(&letter.reason),
+        ))
+        .execute(connection)?;
+    Ok(false)
+}
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = saga_inputs)]
 struct PendingRow {
@@ -179,6 +200,7 @@ struct NewLetter<'a> {
     headers: &'a str,
     body: &'a [u8],
     at: i64,
+    saga: Option<Id>,
 }
 
 impl<'a> From<&'a DeadLetter> for NewLetter<'a> {
@@ -192,6 +214,7 @@ impl<'a> From<&'a DeadLetter> for NewLetter<'a> {
             headers: &letter.headers,
             body: &letter.body,
             at: letter.at.0,
+            saga: letter.saga.map(|saga| Id(saga.0)),
         }
     }
 }

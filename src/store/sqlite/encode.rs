@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 use crate::ports::ledger::{Seq, Shard};
-pub(super) use crate::store::encode::{corrupt, event, from_json, integer, json, natural, state};
+pub(super) use crate::store::encode::{
+    corrupt, event, from_json, integer, json, named, natural, state,
+};
 
 /// An id in its 16 bytes, in which it sorts by birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]

@@ -8,7 +8,7 @@
 //! | `encode` | ids, states and events as columns |
 //! | `update` | updates that are prepared once |
 //! | `failure` | what a failed transaction comes to |
-//! | `ledger/`, `leases`, `door`, `queries/` | the orchestrator's ports |
+//! | `ledger/`, `leases`, `door`, `letters`, `queries/` | the orchestrator's ports |
 //! | `inventory`, `notification`, `records` | the workers' ports, and what both remember |
 //!
 //! A statement costs no round trip here, so a batch is a loop of single-row statements whose
@@ -21,6 +21,7 @@ mod failure;
 mod inventory;
 mod leases;
 mod ledger;
+mod letters;
 mod migrate;
 mod notification;
 mod queries;
@@ -60,6 +61,7 @@ pub fn open(directory: &Path, shards: Shard) -> Result<Stores, OpenError> {
         ledger: orchestrator.clone(),
         leases: orchestrator.clone(),
         door: orchestrator.clone(),
+        letters: orchestrator.clone(),
         queries: orchestrator,
         inventory: Arc::new(Inventory { database: inventory }),
         notification: Arc::new(Notifications { database: notification }),
@@ -75,7 +77,7 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The orchestrator's file; its three ports are in modules of their own.
+/// The orchestrator's file; its ports are in modules of their own.
 #[derive(Debug)]
 struct Orchestrator {
     database: Database,

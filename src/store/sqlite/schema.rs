@@ -152,6 +152,22 @@ pub(super) mod orchestrator {
             headers -> Text,
             body -> Binary,
             at -> BigInt,
+            state -> Text,
+            saga -> Nullable<Binary>,
+        }
+    }
+
+    diesel::table! {
+        letter_decisions (id) {
+            id -> Binary,
+            letter -> Binary,
+            at -> BigInt,
+            due_at -> Nullable<BigInt>,
+            action -> Text,
+            who -> Text,
+            note -> Text,
+            outcome -> Nullable<Text>,
+            client_key -> Nullable<Text>,
         }
     }
 

@@ -5,8 +5,10 @@
 pub mod claiming;
 pub mod committing;
 pub mod counting;
+pub mod deciding;
 pub mod forgetting;
 pub mod leasing;
+pub mod listing_letters;
 pub mod listing_orders;
 pub mod listing_sagas;
 pub mod mailing;
@@ -90,6 +92,20 @@ macro_rules! store_conformance {
                 a_dead_letter_leaves_its_notice_once
                 a_notice_for_an_unknown_saga_is_left_out
             }
+            deciding {
+                about_a_letter_that_is_not_there_nothing_is_decided
+                a_requeued_letter_is_due_until_it_is_known_to_be_sent
+                a_discarded_letter_is_sent_to_nobody
+                a_letter_that_was_requeued_is_not_requeued_twice
+                a_letter_that_was_decided_about_is_not_decided_about_otherwise
+                a_key_stands_for_one_decision_about_one_letter
+                a_requeue_that_failed_opens_its_letter_and_gives_its_key_back
+                the_first_outcome_of_a_decision_stands
+                a_message_that_dies_again_opens_its_letter
+                what_is_longest_due_is_handed_out_first_and_no_more_than_asked
+                of_nodes_that_ask_at_the_same_time_each_gets_others
+                of_opposite_decisions_at_the_same_time_one_stands
+            }
             reading {
                 all_stores_answer
                 an_order_is_read_with_its_lines_in_the_customers_order
@@ -108,6 +124,13 @@ macro_rules! store_conformance {
                 a_node_gives_up_only_what_it_owns
                 a_node_that_leaves_is_forgotten_with_its_leases
                 of_claims_at_the_same_time_one_is_granted
+            }
+            listing_letters {
+                letters_come_newest_first_and_page_by_page
+                letters_are_found_by_what_they_are_about
+                a_letter_is_read_as_it_died_with_what_was_decided
+                a_letter_that_is_about_no_saga_is_a_letter_too
+                open_letters_are_counted
             }
             listing_orders {
                 orders_come_newest_first_and_page_by_page

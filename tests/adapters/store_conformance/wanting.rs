@@ -169,6 +169,7 @@ fn letter(n: u64, message_id: &str, queue: &str, saga: SagaId) -> DeadLetter {
         reason: "rejected: not JSON".into(),
         headers: "{}".into(),
         body: b"\0\xff{".to_vec(),
+        saga: Some(saga),
         at: sample::second(n),
         notice: Some(notice),
     }

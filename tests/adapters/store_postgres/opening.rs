@@ -1,5 +1,6 @@
 //! Opening a store: what is made, what is recognised, what is refused.
 
+use skald::ports::letters::{LetterFilter, LetterState};
 use skald::store::{OpenError, postgres};
 
 use super::{SHARDS, open, owner_of};
@@ -47,6 +48,34 @@ fn a_program_goes_on_with_what_a_newer_one_added() {
         ));
     }
     owner_of(&open(&database.url()).ledger, 0).place(1);
+}
+
+#[test]
+fn letters_of_a_program_that_knows_no_decisions_are_open_and_know_their_saga() {
+    let database = TestDatabase::new();
+    drop(open(&database.url()));
+    let down = include_str!("../../../migrations/postgres/orchestrator/0002_letters/down.sql");
+    let saga = sample::saga_id(7);
+    let old = |id: u8, message_id: &str| {
+        format!(
+            "INSERT INTO skald_orchestrator.dead_letters
+                 (id, at, message_id, queue, routing_key, reason, headers, body)
+             VALUES ('00000000-0000-0000-0000-00000000000{id}', now(), '{message_id}', 'q', 'k', 'r', '{{}}', '')"
+        )
+    };
+    database.execute(&format!(
+        "{down}
+         DELETE FROM skald_orchestrator.__diesel_schema_migrations WHERE version = '0002';
+         {}; {}",
+        old(1, &format!("{saga}:2")),
+        old(2, "sha256:15ab"),
+    ));
+    let stores = open(&database.url());
+    // Stored by the old program while it runs beside the new one.
+    database.execute(&old(3, &format!("{saga}:4")));
+    let filter = LetterFilter { state: Some(LetterState::Open), ..LetterFilter::default() };
+    let letters = stores.letters.letters(&filter, None, 10).unwrap();
+    assert_eq!(letters.iter().map(|it| it.saga).collect::<Vec<_>>(), [None, None, Some(saga)]);
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn a_dead_letter_is_kept_even_if_its_texts_can_not_be() {
         reason: "rejected: no".into(),
         headers: r#"{"x": "\u0000"}"#.into(),
         body: vec![0, 255, 16],
+        saga: None,
         at: sample::second(0),
         notice: None,
     };

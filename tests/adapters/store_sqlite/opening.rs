@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use skald::ports::letters::{LetterFilter, LetterState};
 use skald::store::{OpenError, sqlite};
 
 use super::{connect, execute, lines, open};
+use crate::store_conformance::sample;
 
 const FILES: [&str; 3] = ["orchestrator.db", "inventory.db", "notification.db"];
 
@@ -96,6 +98,27 @@ fn migrations_that_lack_are_run() {
     );
     let stores = open(root.path());
     assert_eq!(stores.notification.counts().unwrap(), []);
+}
+
+#[test]
+fn letters_of_before_they_could_be_decided_about_are_open_and_know_their_saga() {
+    let root = tempfile::tempdir().unwrap();
+    drop(open(root.path()));
+    let path = root.path().join("orchestrator.db");
+    let down = include_str!("../../../migrations/sqlite/orchestrator/0003_letters/down.sql");
+    let saga = sample::saga_id(7);
+    execute(
+        &path,
+        &format!(
+            "{down} DELETE FROM __diesel_schema_migrations WHERE version = '0003';
+             INSERT INTO dead_letters (id, message_id, queue, routing_key, reason, headers, body, at)
+             VALUES (x'00000000000000000000000000000001', '{saga}:2', 'q', 'k', 'r', '{{}}', x'', 1),
+                    (x'00000000000000000000000000000002', 'sha256:15ab', 'q', 'k', 'r', '{{}}', x'', 1)"
+        ),
+    );
+    let filter = LetterFilter { state: Some(LetterState::Open), ..LetterFilter::default() };
+    let letters = open(root.path()).letters.letters(&filter, None, 10).unwrap();
+    assert_eq!(letters.iter().map(|it| it.saga).collect::<Vec<_>>(), [None, Some(saga)]);
 }
 
 #[test]

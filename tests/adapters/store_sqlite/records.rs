@@ -54,6 +54,7 @@ fn a_dead_letter_is_kept_as_it_came() {
         reason: "rejected: no".into(),
         headers: r#"{"x":1}"#.into(),
         body: vec![0, 255, 16],
+        saga: None,
         at: sample::second(0),
         notice: None,
     };
