@@ -32,9 +32,19 @@ fn under_load(nodes: &Mutex<Vec<SocketAddr>>, log: &Arc<Log>, during: impl FnOnc
             scope.spawn(move || order_anywhere(nodes, first, log, PRODUCTS));
         }
         scope.spawn(|| look_on(nodes, log));
+        // Also if something goes wrong, or the customers would order for ever.
+        let _stop = Stop(log);
         during();
-        log.stop();
     });
+}
+
+/// Ends the load.
+struct Stop<'a>(&'a Log);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// Reads and cancels every tenth order through another node than the one before.

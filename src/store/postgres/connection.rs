@@ -14,6 +14,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::failure::{Failure, classify, is_passing};
 use super::migrate::{self, Kind};
+use super::silent;
 use super::url::Url;
 use crate::ports::StoreError;
 use crate::store::OpenError;
@@ -254,6 +255,9 @@ impl Database {
             Err(failure) => {
                 // A connection on which this fails is dropped by the pool.
                 let _ = AnsiTransactionManager::rollback_transaction(&mut *connection);
+                if silent::is_lock_timeout(&failure) {
+                    silent::end(&mut connection);
+                }
                 Err(judged(failure, &mut connection))
             }
         }

@@ -15,6 +15,7 @@
 //! | `statement` | constant SQL that is prepared once |
 //! | `encode` | moments and JSON as columns |
 //! | `failure` | what PostgreSQL's errors come to |
+//! | `silent` | ends sessions whose clients fell silent within a transaction |
 //! | `ledger/`, `leases`, `door`, `letters`, `queries/` | the orchestrator's ports |
 //! | `inventory`, `notification`, `records` | the workers' ports, and what both remember |
 //!
@@ -35,6 +36,7 @@ mod notification;
 mod queries;
 mod records;
 mod schema;
+mod silent;
 mod statement;
 mod url;
 

@@ -9,6 +9,7 @@ use skald::ports::inventory::{InventoryChange, InventoryStore};
 use skald::ports::ledger::EntryOutcome;
 use skald::ports::work::RecordKey;
 
+use super::proxy::{Fault, Proxy};
 use super::{open, owner_of};
 use crate::postgres_server::TestDatabase;
 use crate::store_conformance::sample;
@@ -184,4 +185,36 @@ fn of_two_nodes_that_take_the_same_keys_each_key_goes_to_one() {
         };
         assert!(fits, "{n}: {pair:?}");
     }
+}
+
+/// As when a process is suspended while it sends: no time-out of the server's ends its session.
+#[test]
+fn a_client_that_falls_silent_in_a_transaction_holds_others_up_for_seconds_only() {
+    let database = TestDatabase::new();
+    let (proxy, url) = Proxy::before(&database.url());
+    let (silent, other) = (open(&url), open(&database.url()));
+    let owner = owner_of(&silent.ledger, 0);
+    proxy.plan([Fault::Silence]);
+    owner.place(1);
+    std::thread::scope(|scope| {
+        let commit = scope.spawn(|| owner.commit(vec![sample::placed(2)]));
+        let reads = "SELECT state AS line FROM pg_stat_activity WHERE wait_event = 'ClientRead'
+                     AND datname = current_database() AND xact_start IS NOT NULL";
+        let end = Instant::now() + Duration::from_secs(60);
+        while database.lines(reads) != ["active"] {
+            assert!(Instant::now() < end && !commit.is_finished(), "nobody is silent");
+        }
+        let claimed = loop {
+            match other.ledger.claim(0) {
+                Ok(claimed) => break claimed,
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(Instant::now() < end && error.contains("lock timeout"), "{error}");
+                }
+            }
+        };
+        assert_eq!(claimed.last_seq, 2, "what was not committed is not there");
+        proxy.let_go();
+        assert!(commit.join().unwrap().is_err());
+    });
 }

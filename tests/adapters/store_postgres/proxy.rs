@@ -19,6 +19,9 @@ pub enum Fault {
     CommitLost,
     /// The client is cut off, and the COMMIT arrives once it is [let go](Proxy::let_go).
     CommitLate,
+    /// In the transaction after it the client falls silent after the first statement, without a word
+    /// on whether more follows, until it is [let go](Proxy::let_go): as a suspended process does.
+    Silence,
 }
 
 #[derive(Default)]
@@ -110,7 +113,7 @@ fn forward(
     plan: &Mutex<Plan>,
     deaf: &AtomicBool,
 ) -> std::io::Result<()> {
-    let mut has_kind = false;
+    let (mut has_kind, mut silence_is_due, mut executed) = (false, false, false);
     loop {
         // The first message has no kind, only a length.
         let head_size = 4 + usize::from(has_kind);
@@ -120,6 +123,12 @@ fn forward(
         message.resize(head_size - 4 + length, 0);
         client.read_exact(&mut message[head_size..])?;
         let is_commit = has_kind && message[0] == b'Q' && &message[5..] == b"COMMIT\0";
+        executed |= has_kind && message[0] == b'E';
+        if silence_is_due && executed && message[0] == b'S' {
+            let late = plan.lock().unwrap().late.take().unwrap();
+            late.recv().unwrap();
+            return Ok(());
+        }
         has_kind = true;
         let fault = match is_commit {
             true => {
@@ -131,6 +140,10 @@ fn forward(
         };
         match fault {
             Fault::None => server.write_all(&message)?,
+            Fault::Silence => {
+                server.write_all(&message)?;
+                (silence_is_due, executed) = (true, false);
+            }
             Fault::CommitLost => return Ok(()),
             Fault::AnswerLost => {
                 deaf.store(true, Ordering::SeqCst);
