@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::client::Client;
 use super::failure::Failure;
 use super::output::not_skald;
+use crate::http::encode;
 
 /// The longest page that the server gives.
 pub const PAGE: usize = 200;
@@ -79,25 +80,12 @@ impl List<'_> {
     }
 }
 
-/// Percent-encodes all that is not unreserved (RFC 3986, 2.3).
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-            encoded.push(char::from(b));
-        } else {
-            encoded.push_str(&format!("%{b:02X}"));
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_searched_for_cannot_pose_as_another_parameter() {
-        assert_eq!(encode("a&status=X y/é"), "a%26status%3DX%20y%2F%C3%A9");
+        assert_eq!(encode("a&status=X y/é").to_string(), "a%26status%3DX%20y%2F%C3%A9");
     }
 }

@@ -51,6 +51,7 @@ mod trace;
 
 pub use blocking::Blocking;
 pub use health::{Health, Ping};
+pub use page::encode;
 pub use server::{Options, serve, serve_health};
 pub use services::{Api, Services, Settings};
 

@@ -3,6 +3,7 @@
 use actix_web::http::header::{HeaderValue, LINK};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Serialize;
 
 /// The longest page; it bounds the memory and the time of one answer.
@@ -74,14 +75,8 @@ pub fn url_with(path: &str, query: &str, changes: &[(&str, &str)]) -> String {
 }
 
 /// Percent-encodes all that is not unreserved (RFC 3986, 2.3).
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-            encoded.push(char::from(b));
-        } else {
-            encoded.push_str(&format!("%{b:02X}"));
-        }
-    }
-    encoded
+pub fn encode(text: &str) -> PercentEncode<'_> {
+    const RESERVED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, RESERVED)
 }

@@ -14,6 +14,12 @@ pub(super) fn classify(error: Error, store: &'static str) -> StoreError {
     Texts { refusals: &REFUSALS, damages: &DAMAGES, files: "its files" }.classify(error, store)
 }
 
+/// Somebody else wrote meanwhile what this transaction relied on: it may succeed if it is run again.
+pub(super) fn overtaken(what: &str) -> Failure {
+    let (kind, what) = (DatabaseErrorKind::SerializationFailure, what.to_owned());
+    Failure::Database(Error::DatabaseError(kind, Box::new(what)))
+}
+
 /// Whether a transaction that failed with this error may succeed if it is simply run again, because
 /// it lost against another one or the server is just stopping or starting.
 pub(super) fn is_passing(failure: &Failure) -> bool {

@@ -7,12 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Array, Json, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::encode::{Document, document, from_json};
-use super::failure::Failure;
+use super::failure::{Failure, overtaken};
 use super::statement::Statement;
 use crate::ports::work::{RecordKey, WorkRecord};
 use crate::saga::id::SagaId;
@@ -119,10 +118,7 @@ impl Records {
         let (old, new): (Vec<_>, Vec<_>) = records.iter().partition(|(key, _)| known.contains(key));
         let wanted = new.len();
         if put(self.make, connection, new)? < wanted {
-            return Err(Failure::Database(Error::DatabaseError(
-                DatabaseErrorKind::SerializationFailure,
-                Box::new("a record was made by somebody else meanwhile".to_owned()),
-            )));
+            return Err(overtaken("a record was made by somebody else meanwhile"));
         }
         put(self.write, connection, old)?;
         Ok(())

@@ -1,13 +1,12 @@
 //! The one statement that writes a batch.
 
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{
     Array, BigInt, Integer, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 
 use super::super::encode::integer;
-use super::super::failure::Failure;
+use super::super::failure::{Failure, overtaken};
 use super::super::statement::Statement;
 use super::rows::Rows;
 use crate::ports::ledger::{Batch, Marks};
@@ -106,10 +105,7 @@ pub(super) fn write(
     match written == expected {
         true => Ok(()),
         // What was read of the sagas is out of date; the next try will read it again.
-        false => Err(Failure::Database(Error::DatabaseError(
-            DatabaseErrorKind::SerializationFailure,
-            Box::new("a saga of the batch was written meanwhile".to_owned()),
-        ))),
+        false => Err(overtaken("a saga of the batch was written meanwhile")),
     }
 }
 
