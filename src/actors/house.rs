@@ -4,8 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::Addr;
+use tokio::sync::Notify;
 
 use super::journal::{Journal, Shared};
 use super::publisher::Publisher;
@@ -44,6 +46,8 @@ pub struct House {
     pub meters: StepMeters,
     /// Sagas in memory.
     pub awake: Cell<u64>,
+    /// What was taken in and has no outcome yet.
+    pub in_hand: Tally,
     /// What all shards of the node come to.
     pub load: Rc<Load>,
     /// How many commands may be outstanding in one queue before orders are refused.
@@ -55,6 +59,45 @@ pub struct House {
 pub struct Load {
     /// Commands outstanding, by queue.
     pub outstanding: RefCell<BTreeMap<QueueName, u64>>,
+}
+
+/// Counts what is in hand.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<Counted>);
+
+/// Messages to actors can be sent between threads, so this can, too, though it never is.
+#[derive(Debug, Default)]
+struct Counted {
+    count: AtomicU64,
+    none_left: Notify,
+}
+
+/// Something in hand: an answer, a submission, a request. Dropped once its outcome is durable, or is
+/// left to somebody else.
+#[derive(Debug)]
+pub struct InHand(Arc<Counted>);
+
+impl Tally {
+    /// Counts one more, for as long as the result lives.
+    pub fn one_more(&self) -> InHand {
+        self.0.count.fetch_add(1, Ordering::SeqCst);
+        InHand(Arc::clone(&self.0))
+    }
+
+    /// Waits until nothing is in hand. Of those who wait at the same time, one is told.
+    pub async fn none_left(&self) {
+        while self.0.count.load(Ordering::SeqCst) > 0 {
+            self.0.none_left.notified().await;
+        }
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.none_left.notify_one();
+        }
+    }
 }
 
 impl House {

@@ -63,6 +63,8 @@ pub struct Journal {
     deposed: Recipient<Deposed>,
     shared: Rc<Shared>,
     flushed: Marks,
+    /// Whoever waits for the marks to be written.
+    flushing: Vec<oneshot::Sender<()>>,
     pausing: bool,
     _guard: AbortOnPanic,
 }
@@ -76,6 +78,11 @@ pub struct Commit {
     /// Who waits for it; dropped if the journal is full.
     pub ticket: Ticket,
 }
+
+/// Write the marks as they are; the sender is dropped once they are written.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Flush(pub oneshot::Sender<()>);
 
 /// Somebody else owns a shard that was ours.
 #[derive(Clone, Copy, Debug, Message)]
@@ -116,6 +123,7 @@ impl Journal {
             deposed,
             flushed: shared.marks.get(),
             shared,
+            flushing: Vec::new(),
             pausing: false,
             _guard: AbortOnPanic("journal"),
         }
@@ -158,6 +166,13 @@ impl Journal {
         let away = self.shared.store_is_away.load(Ordering::Relaxed);
         if (moved || away) && !self.pausing && self.batcher.begin_empty() {
             self.begin(Vec::new(), ctx);
+        }
+    }
+
+    /// Lets those go who wait for the marks, if they are written.
+    fn tell_flushed(&mut self) {
+        if self.shared.marks.get() == self.flushed {
+            self.flushing.clear();
         }
     }
 
@@ -243,6 +258,20 @@ impl Handler<TransactionEnded> for Journal {
             });
         }
         self.pump(ctx);
+        self.tell_flushed();
+        if !self.flushing.is_empty() {
+            self.flush_when_idle(ctx);
+        }
+    }
+}
+
+impl Handler<Flush> for Journal {
+    type Result = ();
+
+    fn handle(&mut self, Flush(written): Flush, ctx: &mut Self::Context) {
+        self.flushing.push(written);
+        self.tell_flushed();
+        self.flush_when_idle(ctx);
     }
 }
 

@@ -32,6 +32,7 @@ pub mod blocking;
 mod dead_letters;
 pub mod deadlines;
 mod handle;
+mod handover;
 mod house;
 pub mod journal;
 mod node;

@@ -15,12 +15,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use super::blocking::Blocking;
 use super::dead_letters;
 use super::deadlines::Deadlines;
 use super::handle::{Board, Post};
+use super::handover::{Handover, Taken};
 use super::house::{House, Load};
 use super::journal::Deposed;
 use super::panic::AbortOnPanic;
@@ -102,11 +104,13 @@ pub(super) struct Node {
     beating: bool,
     /// Whether shards are being claimed or given up.
     changing: bool,
+    /// Whether the node is about to end, and wants nothing any more.
+    leaving: bool,
     starting: Option<oneshot::Sender<Result<(), StartError>>>,
     _guard: AbortOnPanic,
 }
 
-/// Give up everything; the sender is dropped once that is done.
+/// Give up everything in good order; the sender is dropped once that is done.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Leave(pub std::sync::mpsc::Sender<()>);
@@ -133,9 +137,6 @@ impl Loss {
     }
 }
 
-/// What became of claims.
-type Taken = Vec<(Shard, i64, Result<OwnedShard, TakeOverError>)>;
-
 impl Node {
     /// A node without shards, which shows those that it gets on `board`. `started` is told how its
     /// first look went.
@@ -155,6 +156,7 @@ impl Node {
             trusted_until: Instant::now(),
             beating: false,
             changing: false,
+            leaving: false,
             starting: Some(started),
             queues: Rc::default(),
             membership,
@@ -168,10 +170,10 @@ impl Node {
     fn beat(&mut self, ctx: &mut Context<Self>) {
         if Instant::now() >= self.trusted_until && !self.owned.is_empty() {
             tracing::error!("the leases could not be renewed in time; giving up all shards");
-            self.halt_all(Loss::Expired);
+            self.lose_all(Loss::Expired).into_iter().for_each(OwnedShard::halt);
         }
         self.show();
-        if std::mem::replace(&mut self.beating, true) {
+        if self.leaving || std::mem::replace(&mut self.beating, true) {
             return;
         }
         let Membership { leases, identity, lease } = self.membership.clone();
@@ -210,7 +212,7 @@ impl Node {
             tracing::warn!(shard, "another node owns the shard by now");
             self.halt(shard, Loss::Deposed);
         }
-        if self.changing {
+        if self.changing || self.leaving {
             return;
         }
         let Plan { mut claim, mut release } = plan(me, census);
@@ -226,22 +228,20 @@ impl Node {
             return self.started(Ok(()));
         }
         self.changing = true;
-        for shard in &release {
-            self.halt(*shard, Loss::Released);
-        }
-        let taken = change(
-            self.membership.clone(),
-            self.errands.clone(),
-            self.surroundings.clone(),
-            Ties {
-                deadlines: self.deadlines.clone(),
-                deposed: ctx.address().recipient(),
-                queues: Rc::clone(&self.queues),
-                load: Rc::clone(&self.load),
-            },
-            claim,
+        let handover = Handover {
+            membership: self.membership.clone(),
+            errands: self.errands.clone(),
+            leaving: release.iter().filter_map(|shard| self.lose(*shard, Loss::Released)).collect(),
             release,
-        );
+            claim,
+        };
+        let ties = Ties {
+            deadlines: self.deadlines.clone(),
+            deposed: ctx.address().recipient(),
+            queues: Rc::clone(&self.queues),
+            load: Rc::clone(&self.load),
+        };
+        let taken = handover.carry_out(self.surroundings.clone(), ties);
         ctx.spawn(taken.into_actor(self).map(|taken, node, _| {
             node.changing = false;
             match taken {
@@ -290,17 +290,23 @@ impl Node {
         }
     }
 
-    fn halt(&mut self, shard: Shard, why: Loss) {
-        if let Some((_, owned)) = self.owned.remove(&shard) {
-            metrics::counter!("skald_shards_lost_total", "reason" => why.as_str()).increment(1);
-            self.board.take_down(shard);
-            owned.halt();
-        }
+    /// Takes a shard off the board; nobody brings it anything from now on.
+    fn lose(&mut self, shard: Shard, why: Loss) -> Option<OwnedShard> {
+        let (_, owned) = self.owned.remove(&shard)?;
+        metrics::counter!("skald_shards_lost_total", "reason" => why.as_str()).increment(1);
+        self.board.take_down(shard);
+        Some(owned)
     }
 
-    fn halt_all(&mut self, why: Loss) {
+    fn lose_all(&mut self, why: Loss) -> Vec<OwnedShard> {
         let owned: Vec<Shard> = self.owned.keys().copied().collect();
-        owned.into_iter().for_each(|shard| self.halt(shard, why));
+        owned.into_iter().filter_map(|shard| self.lose(shard, why)).collect()
+    }
+
+    fn halt(&mut self, shard: Shard, why: Loss) {
+        if let Some(owned) = self.lose(shard, why) {
+            owned.halt();
+        }
     }
 
     /// Adds up what the shards are busy with, and sets the gauges.
@@ -338,36 +344,6 @@ impl Node {
     }
 }
 
-/// Gives up and claims shards, and takes over what was claimed.
-async fn change(
-    membership: Membership,
-    errands: Blocking,
-    surroundings: Surroundings,
-    ties: Ties,
-    claim: Vec<Shard>,
-    release: Vec<Shard>,
-) -> Result<Taken, StoreError> {
-    let Membership { leases, identity, .. } = membership;
-    let claimed = errands
-        .run(move || {
-            if !release.is_empty() {
-                leases.release(identity.id, &release)?;
-            }
-            if claim.is_empty() { Ok(Vec::new()) } else { leases.claim(identity.id, &claim) }
-        })
-        .await
-        .map_err(|broken_off| StoreError::Unavailable {
-            store: "orchestrator",
-            cause: broken_off.to_string(),
-        })??;
-    let mut taken = Vec::with_capacity(claimed.len());
-    for (shard, state) in claimed {
-        let owned = OwnedShard::take_over(shard, state, surroundings.clone(), ties.clone());
-        taken.push((shard, state.epoch, owned.await));
-    }
-    Ok(taken)
-}
-
 impl Actor for Node {
     type Context = Context<Self>;
 
@@ -402,16 +378,18 @@ impl Handler<Leave> for Node {
     type Result = ();
 
     fn handle(&mut self, Leave(left): Leave, ctx: &mut Self::Context) {
-        self.halt_all(Loss::Released);
+        self.leaving = true;
+        let drained = join_all(self.lose_all(Loss::Released).into_iter().map(OwnedShard::drain));
         let Membership { leases, identity, .. } = self.membership.clone();
         let beat = self.beat.clone();
-        actix::spawn(async move {
+        let leave = async move {
+            drained.await;
             match beat.run(move || leases.leave(identity.id)).await {
                 Ok(Ok(())) => {}
                 failed => tracing::warn!(?failed, "the leases can't be given up; they run out"),
             }
             drop(left);
-        });
-        ctx.stop();
+        };
+        ctx.spawn(leave.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
 }

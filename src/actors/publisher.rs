@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::blocking::Blocking;
 use super::journal::Shared;
@@ -55,6 +55,10 @@ pub struct Publisher {
     outbox: Vec<(Outgoing, Receipt)>,
     receipts: mpsc::UnboundedSender<(u64, Settlement)>,
     settled: Option<mpsc::UnboundedReceiver<(u64, Settlement)>>,
+    /// Whether the history is read no more: what was not sent is left to the next owner.
+    resting: bool,
+    /// Whoever waits until nothing is on its way.
+    at_rest: Option<oneshot::Sender<()>>,
     _guard: AbortOnPanic,
 }
 
@@ -83,6 +87,12 @@ pub struct Introduce(pub Addr<Registry>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Doubt;
+
+/// Let go out what was committed, and nothing again; the sender is dropped once it is known what
+/// became of all that is on its way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Rest(pub oneshot::Sender<()>);
 
 /// Receipts came in.
 #[derive(Message)]
@@ -132,6 +142,8 @@ impl Publisher {
             outbox: Vec::new(),
             receipts,
             settled: Some(settled),
+            resting: false,
+            at_rest: None,
             _guard: AbortOnPanic("publisher"),
         }
     }
@@ -231,7 +243,8 @@ impl Publisher {
     fn read_history(&mut self, ctx: &mut Context<Self>) {
         let wanted = [self.commands.wants_page_after(), self.events.wants_page_after()];
         let Some(after) = wanted.into_iter().flatten().min() else { return };
-        if self.shared.store_is_away.load(Ordering::Relaxed)
+        if self.resting
+            || self.shared.store_is_away.load(Ordering::Relaxed)
             || std::mem::replace(&mut self.reading, true)
         {
             return;
@@ -299,6 +312,15 @@ impl Publisher {
             }
             _ => publisher.commands.settled(seq, Settlement::Unknown),
         }));
+    }
+
+    /// Lets whoever waits for it go once nothing is on its way. What is on a bus that ends with the
+    /// process is not worth waiting for.
+    fn rest(&mut self) {
+        let on_its_way = self.commands.unsettled() + self.events.unsettled();
+        if on_its_way == 0 || !self.bus.is_lasting() {
+            self.at_rest = None;
+        }
     }
 
     fn update_marks(&self) {
@@ -389,6 +411,17 @@ impl Handler<Receipts> for Publisher {
             self.settle(tag, settlement);
         }
         self.update_marks();
+        self.rest();
+    }
+}
+
+impl Handler<Rest> for Publisher {
+    type Result = ();
+
+    fn handle(&mut self, Rest(at_rest): Rest, _: &mut Self::Context) {
+        self.resting = true;
+        self.at_rest = Some(at_rest);
+        self.rest();
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::house::House;
+use super::house::{House, InHand};
 use super::journal::Commit;
 use super::publisher::AskAgain;
 use super::registry::{Bury, Gone, Registry};
@@ -36,9 +36,17 @@ const LOOK_AGAIN_AFTER_MS: u64 = 10_000;
 /// How long an answer that could not be committed is kept from coming back.
 const REDELIVER_AFTER: Duration = Duration::from_secs(1);
 
-/// What a saga's actor is told.
+/// Tells a saga's actor something.
 #[derive(Message)]
 #[rtype(result = "()")]
+pub struct Told {
+    /// What.
+    pub tell: Tell,
+    /// Kept until its outcome is known.
+    pub in_hand: InHand,
+}
+
+/// What a saga's actor is told.
 pub enum Tell {
     /// Be born.
     Begin(Box<Begin>),
@@ -81,6 +89,7 @@ pub struct SagaActor {
     house: Rc<House>,
     registry: Addr<Registry>,
     watcher: Option<oneshot::Sender<Outcome>>,
+    in_hand: Option<InHand>,
 }
 
 /// What follows once a commit's outcome is known.
@@ -96,7 +105,7 @@ impl SagaActor {
         house: Rc<House>,
         registry: Addr<Registry>,
     ) -> Self {
-        Self { saga, id, runnable, house, registry, watcher: None }
+        Self { saga, id, runnable, house, registry, watcher: None, in_hand: None }
     }
 
     fn begin(&mut self, birth: Box<Begin>, ctx: &mut Context<Self>) {
@@ -294,6 +303,7 @@ impl SagaActor {
             order,
             inputs,
         };
+        let in_hand = self.in_hand.take();
         let (ticket, outcome) = oneshot::channel();
         self.house.journal.do_send(Commit { entry, ticket });
         let outcome = outcome.into_actor(self).map(move |outcome, actor, ctx| {
@@ -314,6 +324,7 @@ impl SagaActor {
                 }
             }
             then(actor, outcome, ctx);
+            drop(in_hand);
         });
         ctx.wait(outcome);
     }
@@ -383,15 +394,18 @@ impl Drop for SagaActor {
     }
 }
 
-impl Handler<Tell> for SagaActor {
+impl Handler<Told> for SagaActor {
     type Result = ();
 
-    fn handle(&mut self, tell: Tell, ctx: &mut Self::Context) {
+    fn handle(&mut self, Told { tell, in_hand }: Told, ctx: &mut Self::Context) {
+        // A commit takes it over.
+        self.in_hand = Some(in_hand);
         match tell {
             Tell::Begin(begin) => self.begin(begin, ctx),
             Tell::Answer { to, answer, delivery } => self.answered(to, answer, delivery, ctx),
             Tell::Due => self.due(ctx),
             Tell::Input(input, done) => self.wanted(input, done, ctx),
         }
+        self.in_hand = None;
     }
 }

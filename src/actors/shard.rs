@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::deadlines::{Deadlines, Watch};
 use super::house::{House, Load};
-use super::journal::{Deposed, Journal, Shared};
+use super::journal::{Deposed, Flush, Journal, Shared};
 use super::panic::AbortOnPanic;
-use super::publisher::{Introduce, Publisher};
+use super::publisher::{Introduce, Publisher, Rest};
 use super::recovery::{self, RecoveryError};
-use super::registry::Registry;
+use super::registry::{LastCall, Registry};
 use super::replies;
 use crate::contract::names::reply_queue;
 use crate::ports::Clock;
@@ -26,6 +28,10 @@ use crate::ports::source::Source;
 use crate::saga::catalogue::Catalogue;
 use crate::saga::id::DefinitionRef;
 use crate::saga::outage::QueueWatch;
+
+/// How long a shard that is given up waits for what it has in hand. Usually that takes milliseconds.
+/// It is well below the trust in a lease, which is not renewed meanwhile where the whole node leaves.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What a node's actors work with.
 #[derive(Clone)]
@@ -137,6 +143,7 @@ impl OwnedShard {
             ignored: Default::default(),
             meters: Default::default(),
             awake: Default::default(),
+            in_hand: Default::default(),
             load,
             max_outstanding,
         });
@@ -184,6 +191,33 @@ impl OwnedShard {
     /// Runs a task that the shard can't do without, until the shard is halted.
     fn run(&mut self, name: &'static str, task: impl Future<Output = ()> + 'static) {
         self.tasks.push(actix::spawn(guarded(name, task)));
+    }
+
+    /// Ends in good order: takes nothing more, has what is in hand committed and its messages confirmed,
+    /// writes the marks. What is not done within five seconds is left to the next owner, as after a
+    /// crash.
+    pub async fn drain(mut self) {
+        // What the consumer was given and did not hand over returns to the queue.
+        self.tasks.drain(..).for_each(|task| task.abort());
+        let house = &self.house;
+        let in_order = async {
+            // An actor that is gone has nothing in hand.
+            let _ = self.registry.send(LastCall).await;
+            house.in_hand.none_left().await;
+            let (at_rest, resting) = oneshot::channel();
+            house.publisher.do_send(Rest(at_rest));
+            let _ = resting.await;
+            let (written, flushing) = oneshot::channel();
+            house.journal.do_send(Flush(written));
+            let _ = flushing.await;
+        };
+        if timeout(DRAIN, in_order).await.is_err() {
+            tracing::warn!(
+                shard = house.shard,
+                "the shard is left before everything in hand is done"
+            );
+        }
+        self.halt();
     }
 
     /// Stops the actors where they are. Their messages that are not settled go back to their

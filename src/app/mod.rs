@@ -3,10 +3,10 @@
 //!
 //! | start | stop |
 //! |---|---|
-//! | 1 the API's address; the stores (locked where they are files, migrated) | 6 |
-//! | 2 bus and queues | 5 |
-//! | 3 workers | 3: finish what is in hand |
-//! | 4 the node's actors, which take up what was left | 2 |
+//! | 1 the API's address; the stores (locked where they are files, migrated) | 5 |
+//! | 2 bus and queues | 4: the last acknowledgements go out |
+//! | 3 workers | 2: what is in hand is committed, answered and acknowledged |
+//! | 4 the node's actors, which take up what was left | 3: the same; the shards are given up |
 //! | 5 the API | 1: no new requests; those under way are answered |
 //!
 //! | file | does |
@@ -50,8 +50,9 @@ use crate::saga::id::DefinitionRef;
 use stores::{Stores, WorkerStores};
 use workers::Workers;
 
-/// How long requests under way may take once the process stops.
-const STOP_HTTP_WITHIN: Duration = Duration::from_secs(10);
+/// How long requests under way may take once the process stops. Those that only wait for an outcome
+/// are answered at once; the others are done when their store is.
+const STOP_HTTP_WITHIN: Duration = Duration::from_secs(6);
 
 /// The API's calls to the readers' connections at a time. The orchestrator reads by the same four,
 /// and people looking on must not keep it from waking sagas.
@@ -63,6 +64,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// The messages.
     pub bus: Arc<dyn Bus>,
+    api: Data<Api>,
     server: ServerHandle,
     workers: Workers,
     node: NodeRunner,
@@ -129,14 +131,21 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         definitions: definitions(&catalogue),
         metrics: Arc::new(move || metrics.render()),
     };
-    let server = answer(listener, config, services)?;
-    Ok(Running { address, bus, server, workers, node, _stores: stores })
+    let settings = http::Settings {
+        host_names: config.server.allowed_hosts.clone(),
+        store_calls: STORE_CALLS,
+    };
+    let api = Data::new(Api::new(services, &settings));
+    let server = answer(listener, config, api.clone())?;
+    Ok(Running { address, bus, api, server, workers, node, _stores: stores })
 }
 
 impl Running {
-    /// Stops in good order: requests under way are answered, workers finish what is in hand, the
-    /// shards are given up. What is left of the sagas is taken up by the next owner.
+    /// Stops in good order: requests under way are answered, what workers and sagas have in hand is
+    /// committed, confirmed and acknowledged, the shards are given up. Each part is bounded, all of
+    /// them together by some twenty seconds; what is left then is taken up by the next owner.
     pub async fn stop(self) {
+        self.api.stop_waiting();
         self.server.stop(true).await;
         let Self { workers, node, .. } = self;
         let joined = actix_web::web::block(move || {
@@ -179,19 +188,10 @@ fn identity(config: &Config, address: SocketAddr, clock: &dyn Clock) -> Identity
     }
 }
 
-/// Answers requests with `services` from now on.
-fn answer(
-    listener: TcpListener,
-    config: &Config,
-    services: Services,
-) -> anyhow::Result<ServerHandle> {
-    let settings = http::Settings {
-        host_names: config.server.allowed_hosts.clone(),
-        store_calls: STORE_CALLS,
-    };
+/// Answers requests from now on.
+fn answer(listener: TcpListener, config: &Config, api: Data<Api>) -> anyhow::Result<ServerHandle> {
     let options = Options { workers: config.server.workers, stop_within: STOP_HTTP_WITHIN };
-    let server = http::serve(Data::new(Api::new(services, &settings)), listener, &options)
-        .context("the API can't be served")?;
+    let server = http::serve(api, listener, &options).context("the API can't be served")?;
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::Data;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::blocking::Blocking;
 use super::guard::Guard;
@@ -87,6 +90,7 @@ pub struct Api {
     pub(super) health: Data<Health>,
     pub(super) in_flight: InFlight,
     pub(super) started_at: Timestamp,
+    stopping: watch::Sender<bool>,
 }
 
 impl Api {
@@ -98,8 +102,27 @@ impl Api {
             health: Data::new(services.health(Arc::clone(&blocking))),
             blocking,
             in_flight: InFlight::default(),
+            stopping: watch::Sender::new(false),
             started_at: services.clock.now(),
             services,
+        }
+    }
+
+    /// Answers those who wait for an outcome with what there is, now and from now on.
+    pub fn stop_waiting(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// What comes of `outcome`, unless it takes too long or nobody may wait any more.
+    pub(super) async fn wait_for<T>(
+        &self,
+        within: Duration,
+        outcome: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            outcome = timeout(within, outcome) => outcome.ok(),
+            _ = stopping.wait_for(|stopping| *stopping) => None,
         }
     }
 

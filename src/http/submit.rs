@@ -82,15 +82,15 @@ fn claim(key: Key, order: &Order, body: String) -> Claim {
     Claim { key: key.into_string(), answer }
 }
 
-/// The order once its outcome is known; none if nobody waits for it, it takes too long, or it can't
-/// be told.
+/// The order once its outcome is known; none if nobody waits for it, it takes too long, the server
+/// stops, or it can't be told.
 async fn settled(
     api: &Api,
     id: OrderId,
     wait: Option<Wait>,
     outcome: Option<oneshot::Receiver<Outcome>>,
 ) -> Option<Order> {
-    timeout(wait?.duration(), outcome?).await.ok()?.ok()?;
+    api.wait_for(wait?.duration(), outcome?).await?.ok()?;
     read_settled(api, id).await
 }
 

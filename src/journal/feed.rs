@@ -116,6 +116,11 @@ impl Feed {
         self.track.mark()
     }
 
+    /// How many messages are on their way.
+    pub fn unsettled(&self) -> usize {
+        self.unsettled
+    }
+
     /// How many rows lie beyond the confirmed prefix.
     pub fn lag(&self) -> Seq {
         self.track.last_seq() - self.track.mark()

@@ -265,6 +265,11 @@ pub trait Bus: Send + Sync {
     /// How each queue that was declared here is doing.
     fn depths(&self) -> BoxFuture<'_, Result<Vec<QueueDepth>, BusError>>;
 
+    /// Whether a message that was confirmed outlives this process.
+    fn is_lasting(&self) -> bool {
+        true
+    }
+
     /// Whether messages can be published and consumed just now. Never waits.
     ///
     /// # Errors

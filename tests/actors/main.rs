@@ -12,6 +12,7 @@
 mod delivery;
 mod gate;
 mod group_commit;
+mod leaving;
 mod letters;
 mod nodes;
 mod requests;

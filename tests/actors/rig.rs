@@ -27,6 +27,7 @@ use skald::saga::json::Json;
 use skald::saga::state::SagaStatus;
 use skald::store::{Stores, sqlite};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::gate::Gate;
@@ -76,17 +77,22 @@ impl Rig {
         sleep_after: Duration,
         foreign: &[(&str, usize)],
     ) -> Self {
+        let bus: Arc<dyn Bus> = Arc::new(InProcessBus::default());
+        for (name, max_length) in foreign {
+            bus.declare(&listening(name, *max_length)).await.unwrap();
+        }
+        Self::start_on(bus, folder, sleep_after).await
+    }
+
+    /// Starts a shard on a bus.
+    pub async fn start_on(bus: Arc<dyn Bus>, folder: &Path, sleep_after: Duration) -> Self {
         let stores = sqlite::open(folder, sqlite::EMBEDDED_SHARDS).unwrap();
         let gate = Gate::before(Arc::clone(&stores.ledger));
         let definition = definition().unwrap();
         let reference = definition.reference();
         let catalogue = Catalogue::default().with(definition, OrderScript);
-        let bus: Arc<dyn Bus> = Arc::new(InProcessBus::default());
         for queue in topology::queues(&catalogue, sqlite::EMBEDDED_SHARDS) {
             bus.declare(&queue).await.unwrap();
-        }
-        for (name, max_length) in foreign {
-            bus.declare(&listening(name, *max_length)).await.unwrap();
         }
         let clock = Arc::new(MovedClock::default());
         let runner = NodeRunner::start(
@@ -109,11 +115,23 @@ impl Rig {
         Self { folder: folder.to_owned(), stores, gate, bus, clock, orchestrator, runner }
     }
 
-    /// Stops the shard where it is; whatever the bus held is lost with it.
+    /// Stops the shard in good order; whatever the bus held is lost with it.
     pub async fn stop(self) -> PathBuf {
         let Self { runner, folder, .. } = self;
         tokio::task::spawn_blocking(move || runner.stop()).await.unwrap();
         folder
+    }
+
+    /// Begins to stop the shard, and returns once it takes nothing more.
+    pub async fn begin_to_stop(self) -> (Stores, JoinHandle<()>) {
+        let Self { runner, stores, orchestrator, .. } = self;
+        let stopping = tokio::task::spawn_blocking(move || runner.stop());
+        let patience = tokio::time::Instant::now() + PATIENCE;
+        while orchestrator.troubles().is_empty() {
+            assert!(tokio::time::Instant::now() < patience, "the shard is not given up");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        (stores, stopping)
     }
 
     pub async fn submit(&self) -> SagaId {

@@ -47,13 +47,14 @@ async fn sleeping_sagas_are_woken_by_their_time_outs() {
 #[actix::test]
 async fn what_was_not_confirmed_is_sent_again_with_the_same_id_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let rig = Rig::start(folder.path()).await;
+    let listened = [("listener", 100)];
+    let rig = Rig::start_with(folder.path(), Duration::from_secs(60), &listened).await;
     let mut inventory = rig.commands("inventory").await;
     let saga = rig.submit().await;
     let sent = inventory.next().await.message.clone();
     let folder_path = rig.stop().await;
 
-    let rig = Rig::start_with(&folder_path, Duration::from_secs(60), &[("listener", 100)]).await;
+    let rig = Rig::start_with(&folder_path, Duration::from_secs(60), &listened).await;
     let mut inventory = rig.commands("inventory").await;
     let again = inventory.next().await;
     assert_eq!((&again.message.id, &again.message.body), (&sent.id, &sent.body));

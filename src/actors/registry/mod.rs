@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::actors::blocking::Blocking;
 use crate::actors::house::House;
 use crate::actors::panic::AbortOnPanic;
-use crate::actors::saga::{SagaActor, Tell};
+use crate::actors::saga::{SagaActor, Tell, Told};
 use crate::actors::shard::Halt;
 use crate::contract::names::MessageId;
 use crate::ports::bus::Delivery;
@@ -43,7 +43,7 @@ enum Slot {
     /// In memory.
     Awake { actor: Addr<SagaActor>, touched: Instant },
     /// On its way from the store; this waits for it.
-    Loading(Vec<Tell>),
+    Loading(Vec<Told>),
 }
 
 /// Knows which sagas are in memory.
@@ -62,6 +62,8 @@ pub struct Registry {
     reading_inputs: bool,
     /// Those who wait for the inputs to be read once more.
     knocked: Vec<(SagaId, oneshot::Sender<()>)>,
+    /// Whether what becomes due is left to the next owner.
+    leaving: bool,
     _guard: AbortOnPanic,
 }
 
@@ -79,6 +81,12 @@ pub struct DueInStore(pub Vec<SagaId>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Tick;
+
+/// Begin nothing by yourself any more. Once this is answered, everything that was sent before is at
+/// its saga.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LastCall;
 
 /// An actor ended.
 #[derive(Message)]
@@ -112,35 +120,41 @@ impl Registry {
             in_hand: HashSet::new(),
             reading_inputs: false,
             knocked: Vec::new(),
+            leaving: false,
             _guard: AbortOnPanic("registry"),
         }
     }
 
     /// Tells a saga something, waking it first if it sleeps.
     fn tell(&mut self, saga: SagaId, tell: Tell, ctx: &mut Context<Self>) {
-        let tell = match self.slots.get_mut(&saga) {
+        let in_hand = self.house.in_hand.one_more();
+        self.hand_over(saga, Told { tell, in_hand }, ctx);
+    }
+
+    fn hand_over(&mut self, saga: SagaId, told: Told, ctx: &mut Context<Self>) {
+        let told = match self.slots.get_mut(&saga) {
             Some(Slot::Awake { actor, touched }) => {
                 *touched = Instant::now();
-                match actor.try_send(tell) {
+                match actor.try_send(told) {
                     Ok(()) => return,
-                    Err(SendError::Full(tell)) => {
-                        let sent = actor.send(tell);
+                    Err(SendError::Full(told)) => {
+                        let sent = actor.send(told);
                         actix::spawn(async move { sent.await.unwrap_or_default() });
                         return;
                     }
                     // It panicked, or is about to be gone: the store has what it knew.
-                    Err(SendError::Closed(tell)) => tell,
+                    Err(SendError::Closed(told)) => told,
                 }
             }
             Some(Slot::Loading(waiting)) => {
                 if waiting.len() < WAITING_PER_SAGA {
-                    waiting.push(tell);
+                    waiting.push(told);
                 }
                 return;
             }
-            None => tell,
+            None => told,
         };
-        self.slots.insert(saga, Slot::Loading(vec![tell]));
+        self.slots.insert(saga, Slot::Loading(vec![told]));
         self.to_load.push(saga);
         self.load(ctx);
     }
@@ -202,8 +216,8 @@ impl Registry {
                     );
                     self.slots
                         .insert(id, Slot::Awake { actor: actor.start(), touched: Instant::now() });
-                    for tell in waiting {
-                        self.tell(id, tell, ctx);
+                    for told in waiting {
+                        self.hand_over(id, told, ctx);
                     }
                 }
                 (saga, _) => {
@@ -213,8 +227,8 @@ impl Registry {
                         "no such saga"
                     };
                     tracing::error!(sagaId = %id, reason, "a saga can't be woken");
-                    for tell in waiting {
-                        if let Tell::Answer { delivery, .. } = tell {
+                    for told in waiting {
+                        if let Tell::Answer { delivery, .. } = told.tell {
                             ctx.notify(Bury { delivery, reason: format!("saga {id}: {reason}") });
                         }
                     }
@@ -284,7 +298,7 @@ impl Handler<DueInStore> for Registry {
     /// Sagas in memory have their own timers.
     fn handle(&mut self, DueInStore(due): DueInStore, ctx: &mut Self::Context) {
         for saga in due {
-            if !self.slots.contains_key(&saga) {
+            if !self.leaving && !self.slots.contains_key(&saga) {
                 self.tell(saga, Tell::Due, ctx);
             }
         }
@@ -295,12 +309,23 @@ impl Handler<Tick> for Registry {
     type Result = ();
 
     fn handle(&mut self, _: Tick, ctx: &mut Self::Context) {
+        if self.leaving {
+            return;
+        }
         let now = self.house.clock.now();
         let due = self.house.timers.borrow_mut().take_due(now, DUE);
         for saga in due {
             self.tell(saga, Tell::Due, ctx);
         }
         self.put_to_sleep(now);
+    }
+}
+
+impl Handler<LastCall> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: LastCall, _: &mut Self::Context) {
+        self.leaving = true;
     }
 }
 

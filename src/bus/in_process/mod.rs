@@ -56,4 +56,8 @@ impl Bus for InProcessBus {
     fn depths(&self) -> BoxFuture<'_, Result<Vec<QueueDepth>, BusError>> {
         Box::pin(ready(Ok(self.broker.depths())))
     }
+
+    fn is_lasting(&self) -> bool {
+        false
+    }
 }

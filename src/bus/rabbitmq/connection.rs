@@ -219,6 +219,12 @@ impl Line {
     }
 }
 
+/// Takes leave of the broker; if that fails, the connection is gone already.
+pub async fn close(connection: &Connection) {
+    const DONE: u16 = 200;
+    let _ = connection.close(DONE, "done".into()).await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use super::bundle::Bundling;
-use super::connection::{Change, Dialler, Line};
+use super::connection::{Change, Dialler, Line, close};
 use super::consumer::{self, Counter, Subscription};
 use super::publisher::Postings;
 use super::topology::{self, Declared};
@@ -100,10 +100,14 @@ impl Desk {
         }
     }
 
-    /// Waits until every consumer is over.
-    pub async fn consumers_ended(&self) {
+    /// Waits until every consumer is over, and closes the connection.
+    pub async fn close(&self) {
         while self.counters().iter().any(|counter| !counter.is_over()) {
             sleep(GLANCE).await;
+        }
+        let connection = self.lock_connection().take();
+        if let Some(connection) = connection {
+            close(&connection).await;
         }
     }
 

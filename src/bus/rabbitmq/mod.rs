@@ -47,8 +47,8 @@ use desk::{Desk, Request, Wanted};
 use publisher::{Posting, Postings, Publisher};
 use topology::Declared;
 
-/// How long the end of a bus waits for the last acknowledgements to go out. They take milliseconds;
-/// what they were for comes again otherwise.
+/// How long the end of a bus waits for the last acknowledgements to go out and for the broker to take
+/// leave. That takes milliseconds; what they were for comes again otherwise.
 const STOP: Duration = Duration::from_secs(2);
 
 /// A RabbitMQ broker, or a cluster of them.
@@ -218,13 +218,20 @@ impl Connections {
         if started.send(Ok(())).is_err() {
             return;
         }
-        tokio::spawn(Publisher::new(publishing, to_publish, bundling.clone()).run(to_publish_over));
+        let publisher = Publisher::new(publishing, to_publish, bundling.clone(), stop.clone());
+        let publishing = tokio::spawn(publisher.run(to_publish_over));
         let desk = Desk::new(consuming, declared, bundling, postings, stop.clone());
         tokio::select! {
             () = desk.clone().run(asked, to_consume_over) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+            () = stopped(&mut stop) => {}
         }
-        // The consumers hear it, too.
-        let _ = timeout(STOP, desk.consumers_ended()).await;
+        // The publisher and the consumers hear it, too.
+        let closed = async { tokio::join!(desk.close(), publishing) };
+        let _ = timeout(STOP, closed).await;
     }
+}
+
+/// Waits until told to stop. That nobody is left who could tell means the same.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }

@@ -12,13 +12,13 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::noop_waker;
 use lapin::options::ConfirmSelectOptions;
 use lapin::{Channel, Confirmation, Connection, Error};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::bundle::{Bundling, Parcel, pack};
-use super::connection::{Change, Dialler, Line, Purpose};
+use super::connection::{Change, Dialler, Line, Purpose, close};
 use super::in_flight::{InFlight, Number};
-use super::wire;
+use super::{stopped, wire};
 use crate::ports::bus::{Outgoing, Receipt, Settlement};
 
 /// Messages sent and not confirmed. The broker needs some hundreds at a time for its full
@@ -66,6 +66,7 @@ pub struct Publisher {
     waiting: VecDeque<Parcel>,
     in_flight: InFlight<Waiting>,
     blocked: bool,
+    stopping: watch::Receiver<bool>,
 }
 
 /// Those who wait for a confirmation.
@@ -90,13 +91,14 @@ impl Publisher {
         dialler: Dialler,
         postings: mpsc::UnboundedReceiver<Vec<Posting>>,
         bundling: Bundling,
+        stopping: watch::Receiver<bool>,
     ) -> Self {
         let (waiting, in_flight) = (VecDeque::new(), InFlight::default());
-        Self { dialler, bundling, postings, waiting, in_flight, blocked: false }
+        Self { dialler, bundling, postings, waiting, in_flight, blocked: false, stopping }
     }
 
-    /// Publishes over `line`, and over others after it, until nobody can hand over messages any
-    /// more.
+    /// Publishes over `line`, and over others after it, until told to stop. What is not confirmed by
+    /// then is unknown: whoever can wait for it stops the bus later.
     pub async fn run(mut self, mut line: Line) {
         loop {
             let Some(cause) = self.publish_over(line).await else { return };
@@ -109,19 +111,20 @@ impl Publisher {
 
     /// Waits for a new connection, and lets overdue messages go meanwhile.
     async fn wait_for_line(&mut self, cause: &str) -> Option<Line> {
-        let Self { dialler, bundling, postings, waiting, .. } = self;
+        let Self { dialler, bundling, postings, waiting, stopping, .. } = self;
         let mut dialling = Box::pin(dialler.dial_again(cause));
         let mut look = looks();
         loop {
             tokio::select! {
                 line = &mut dialling => return Some(line),
                 handed = postings.recv() => waiting.extend(pack(handed?, bundling)),
+                () = stopped(stopping) => return None,
                 _ = look.tick() => give_up_waiting(waiting),
             }
         }
     }
 
-    /// Publishes until the connection is lost and says why; none once nobody hands over messages.
+    /// Publishes until the connection is lost and says why; none once told to stop.
     async fn publish_over(&mut self, mut line: Line) -> Option<String> {
         let channel = match timeout(OPEN_WITHIN, open(&line.connection)).await {
             Ok(Ok(channel)) => Arc::new(channel),
@@ -131,6 +134,7 @@ impl Publisher {
         let mut confirms = Confirms::new();
         let mut arrived = Vec::with_capacity(BATCH);
         let mut look = looks();
+        let mut stopping = self.stopping.clone();
         loop {
             self.send_waiting(&channel, &mut confirms);
             let idle = self.waiting.is_empty() && self.in_flight.len() == 0;
@@ -147,6 +151,10 @@ impl Publisher {
                     for handed in arrived.drain(..) {
                         self.waiting.extend(pack(handed, &self.bundling));
                     }
+                }
+                () = stopped(&mut stopping) => {
+                    close(&line.connection).await;
+                    return None;
                 }
                 change = line.change() => match change {
                     Change::Lost(cause) => return Some(cause),

@@ -31,9 +31,9 @@ use crate::ports::Clock;
 use crate::ports::bus::{Bus, BusError, Deliveries, Delivery};
 use crate::saga::id::QueueName;
 
-/// How long a stop waits for the batch at work and for its replies. A batch takes milliseconds; what
-/// is not done by then comes again at the next start.
-const STOP: Duration = Duration::from_secs(10);
+/// How long a stop waits for the batch at work and for its replies. A batch takes milliseconds, and a
+/// statement five seconds at most; what is not done by then comes again at the next start.
+const STOP: Duration = Duration::from_secs(8);
 
 /// How long to wait before a lost consumer is renewed.
 const RENEWAL: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ impl<W: Worker> Runtime<W> {
 
     /// Runs until `stop` holds true or its sender is gone, then finishes what is at work: what was
     /// committed is answered and acknowledged, what was not goes back to its queue. Takes at most
-    /// ten seconds for that. A queue that can't be consumed is tried for ever: whatever is wrong with
+    /// eight seconds for that. A queue that can't be consumed is tried for ever: whatever is wrong with
     /// it, once it is repaired nobody has to think of the worker.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let queue = self.worker.queue();

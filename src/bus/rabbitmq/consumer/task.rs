@@ -7,7 +7,7 @@ use futures_util::stream::StreamExt;
 use lapin::Error;
 use lapin::message::Delivery as Arrival;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicQosOptions, BasicRejectOptions};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::bundles::{Bundles, End};
@@ -15,7 +15,7 @@ use super::forwards::Forwards;
 use super::shelf::{Arrived, Ending, Shelf};
 use super::{Subscription, Tag, Word};
 use crate::bus::rabbitmq::acks::Acks;
-use crate::bus::rabbitmq::{bundle, topology, wire};
+use crate::bus::rabbitmq::{bundle, stopped, topology, wire};
 use crate::ports::bus::{DeadLetters, Death, Exchange, Message, Outgoing, Verdict};
 
 /// Settlements sent at a time.
@@ -250,11 +250,6 @@ impl Task {
 fn shelved(tag: Tag, incoming: wire::Incoming) -> Arrived {
     let wire::Incoming { message, routing_key, redeliveries } = incoming;
     Arrived { tag, redeliveries, message: Arc::new(message), routing_key }
-}
-
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // An error means that the bus is gone.
-    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// Why a consumer is over that nobody left.
