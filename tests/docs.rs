@@ -5,6 +5,8 @@
 
 use std::{fs, path::Path};
 
+use skald::config::catalogue;
+
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
@@ -16,47 +18,24 @@ fn sources(folder: &str) -> Vec<String> {
     paths.map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
-/// The keys that `settings` is asked for in `code`: `settings.text("log.filter", …)`.
-fn keys(code: &str) -> impl Iterator<Item = &str> {
-    code.split("settings.").skip(1).filter_map(|call| {
-        let (method, arguments) = call.split_once('(')?;
-        let key = arguments.trim_start().strip_prefix('"')?.split('"').next();
-        key.filter(|_| method.chars().all(|c| c.is_alphanumeric() || c == '_'))
-    })
-}
-
 #[test]
-fn every_setting_is_in_the_operations_page_with_its_variable_and_its_flag() {
+fn every_setting_is_in_the_operations_page_with_its_variable_its_default_and_its_flag() {
     let page = read("docs/operations.md");
     let row = |key: &str| page.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
-    let config = sources("src/config");
-    let keys: Vec<&str> = config.iter().flat_map(|code| keys(code)).collect();
-    assert!(keys.contains(&"server.listen") && keys.len() >= 12, "not all found: {keys:?}");
-    for key in keys {
-        let variable = format!("`SKALD_{}`", key.replace('.', "_").to_ascii_uppercase());
-        let told = row(key).unwrap_or_else(|| panic!("{key} is missing"));
-        assert!(told.contains(&variable), "{key}: {variable} is missing");
+    for setting in catalogue() {
+        let told = row(setting.key).unwrap_or_else(|| panic!("{} is missing", setting.key));
+        let (variable, default) = (setting.variable(), setting.default_shown());
+        assert!(told.contains(&format!("| `{variable}` |")), "{variable} is missing");
+        assert!(told.contains(&format!(" | {default} | ")), "{}: the default differs", setting.key);
     }
+    let rows = page.lines().filter(|line| line.contains("` | `SKALD_")).count();
+    assert_eq!(rows, catalogue().count(), "each is there once, and no other");
     for code in sources("src/cli") {
         for call in code.split(".flag(\"").skip(1) {
             let words: Vec<&str> = call.split('"').collect();
             let told = row(words[2]).is_some_and(|row| row.contains(&format!("`{}`", words[0])));
             assert!(told, "{}: {} is missing", words[2], words[0]);
         }
-    }
-}
-
-#[test]
-fn every_default_in_the_operations_page_is_that_of_the_source() {
-    let page = read("docs/operations.md");
-    let config = sources("src/config").join("\n");
-    let rows = config.lines().filter_map(|line| line.strip_prefix("/// | `"));
-    let rows: Vec<Vec<&str>> = rows.map(|row| row.split(" | ").collect()).collect();
-    assert!(rows.len() >= 12, "not all found: {rows:?}");
-    for cells in rows {
-        let told = page.lines().find(|line| line.starts_with(&format!("| `{} |", cells[0])));
-        let has_it = told.is_some_and(|told| told.contains(&format!(" | {} | ", cells[1])));
-        assert!(has_it, "`{}: the default differs", cells[0]);
     }
 }
 

@@ -24,12 +24,11 @@ pub struct Mail {
 /// # Errors
 /// When a setting can't be used, or the folder not be written to.
 pub fn open(config: &Config) -> anyhow::Result<Mail> {
-    let from = &config.mail.from;
-    let Some(url) = &config.mail.url else {
-        let mailer = Arc::new(EmlMailer::open(&config.mail_folder(), from)?);
+    let Some(mailer) = mail_server(config)? else {
+        let mailer = Arc::new(EmlMailer::open(&config.mail_folder(), &config.mail.from)?);
         return Ok(Mail { mailer, at_a_time: config.workers.batch_size });
     };
-    let mailer = Arc::new(SmtpMailer::open(url.reveal(), from, &settings(config)?)?);
+    let mailer = Arc::new(mailer);
     let at_a_time = mailer.mails_at_a_time();
     let checked = Arc::clone(&mailer);
     thread::Builder::new()
@@ -37,6 +36,15 @@ pub fn open(config: &Config) -> anyhow::Result<Mail> {
         .spawn(move || tell(&checked))
         .context("no thread can be started")?;
     Ok(Mail { mailer, at_a_time })
+}
+
+/// The mail server that is configured, if one is. Connects to nobody yet.
+///
+/// # Errors
+/// When a setting can't be used.
+pub fn mail_server(config: &Config) -> anyhow::Result<Option<SmtpMailer>> {
+    let Some(url) = &config.mail.url else { return Ok(None) };
+    Ok(Some(SmtpMailer::open(url.reveal(), &config.mail.from, &settings(config)?)?))
 }
 
 fn settings(config: &Config) -> anyhow::Result<Settings> {

@@ -11,6 +11,7 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `check` | what is wrong with a configuration, as far as can be known without trying |
 //! | `stores` | opens the stores, by URL |
 //! | `bus` | connects the bus, by URL |
 //! | `mail` | opens the mailer, by URL |
@@ -18,6 +19,7 @@
 //! | `worker` | a process with workers alone |
 
 mod bus;
+mod check;
 mod mail;
 pub mod stores;
 pub mod worker;
@@ -47,6 +49,8 @@ use crate::ports::leases::Node as Identity;
 use crate::saga::catalogue::Catalogue;
 use crate::saga::check::Checked;
 use crate::saga::id::DefinitionRef;
+pub use check::check;
+pub use mail::mail_server;
 use stores::{Stores, WorkerStores};
 use workers::Workers;
 
@@ -83,9 +87,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let address = listener.local_addr()?;
     let stores = stores::open(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let definition = definition()?;
-    let reference = definition.reference();
-    let catalogue = Catalogue::default().with(definition, OrderScript);
+    let reference = definition()?.reference();
+    let catalogue = catalogue()?;
 
     let bus = bus::connect(config, &format!("skald {address}")).await?;
     bus::declare(bus.as_ref(), &catalogue, stores.shards).await?;
@@ -156,6 +159,14 @@ impl Running {
             tracing::error!("the threads did not end in good order");
         }
     }
+}
+
+/// Every definition that this program runs.
+///
+/// # Errors
+/// When one can't be run.
+pub fn catalogue() -> anyhow::Result<Catalogue> {
+    Ok(Catalogue::default().with(definition()?, OrderScript))
 }
 
 /// Waits for SIGTERM or Ctrl-C.

@@ -9,14 +9,13 @@ use anyhow::{Context as _, bail};
 use super::stores::WorkerStores;
 use super::workers::Workers;
 use super::{bus, listen, stores};
+use crate::bus::topology;
 use crate::config::{Config, Run};
 use crate::http::{self, Blocking, Health, Ping};
 use crate::ports::Clock;
 use crate::ports::bus::Bus;
 use crate::ports::clock::SystemClock;
-use crate::saga::catalogue::Catalogue;
 use crate::telemetry::{self, Metrics};
-use crate::{bus::topology, orders};
 
 /// Workers in a process of their own.
 pub struct RunningWorkers {
@@ -42,9 +41,7 @@ pub async fn start(config: &Config, run: Run) -> anyhow::Result<RunningWorkers> 
     let stores = stores::open_for_workers(config, run)?;
     let bus = bus::connect(config, "skald worker").await?;
     // Only its own: how many shards there are is not known here.
-    let catalogue =
-        Catalogue::default().with(orders::definition::definition()?, orders::script::OrderScript);
-    for queue in topology::command_queues(&catalogue) {
+    for queue in topology::command_queues(&super::catalogue()?) {
         bus.declare(&queue).await?;
     }
     let health = health(&stores, &bus, metrics);

@@ -6,6 +6,7 @@
 
 mod attended;
 mod client;
+mod config;
 mod dead_letters;
 mod demo;
 mod failure;
@@ -39,6 +40,9 @@ enum Command {
     Worker(worker::Worker),
     /// Ask a process whether it can do its work
     Health(health::Health),
+    /// Check the configuration, or show where each setting comes from
+    #[command(subcommand)]
+    Config(config::Command),
     /// Make the stores, or bring them up to date
     Migrate(migrate::Migrate),
     /// Look at sagas, and try again what is stuck
@@ -61,6 +65,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Worker(worker) => worker.run(),
             Command::Health(health) => health.run(),
+            Command::Config(config) => config.run(),
             Command::Migrate(migrate) => migrate.run(),
             Command::Saga(saga) => saga.run(),
             Command::DeadLetters(letters) => letters.run(),

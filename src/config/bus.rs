@@ -1,14 +1,26 @@
 //! The broker.
 
+use super::catalogue::Setting;
 use super::secret::Secret;
 use super::settings::Settings;
 
+/// The settings of this file.
+pub(super) const SETTINGS: [Setting; 2] = [
+    Setting::open(
+        "bus.url",
+        "none",
+        r#""amqp://user:password@host:5672/vhost""#,
+        "`amqp://user:password@host:5672/vhost` or `amqps://…`; several addresses of one cluster as a list, or in plain text separated by commas. Without it messages stay in the process",
+    ),
+    Setting::open(
+        "bus.bundle_commands",
+        "none",
+        r#"["inventory", "notification"]"#,
+        "services, e.g. `inventory, notification`, that only `skald worker` works for: the commands to them travel many in a message, which saves the broker most of its work on them. Workers of your own would not understand it",
+    ),
+];
+
 /// The broker.
-///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `bus.url` | none | `amqp://user:password@host:5672/vhost` or `amqps://…`; several addresses of one cluster as a list, or in plain text separated by commas. Without it messages stay in the process |
-/// | `bus.bundle_commands` | none | services, e.g. `inventory, notification`, that only `skald worker` works for: the commands to them travel many in a message, which saves the broker most of its work on them. Workers of your own would not understand it |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bus {
     /// The addresses of a RabbitMQ cluster, tried in turn; none for a bus within the process.

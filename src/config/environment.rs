@@ -8,20 +8,16 @@ use super::settings::{Fault, Given, Place, Value};
 /// What all our variables begin with.
 const PREFIX: &str = "SKALD_";
 
-/// Variables that are read elsewhere: the file's name, and the server that client commands talk to.
+/// Variables that are read elsewhere: the file's name, and the servers that commands talk to.
 pub const CONFIG: &str = "SKALD_CONFIG";
-const ELSEWHERE: [&str; 2] = [CONFIG, "SKALD_URL"];
+const ELSEWHERE: [&str; 3] = [CONFIG, "SKALD_URL", "SKALD_MANAGEMENT_URL"];
 
 /// What Kubernetes sets in every container beside a service called `skald`, and what `scripts/stack` tells the tests.
 const FOREIGN: [&str; 3] = ["SKALD_PORT", "SKALD_SERVICE_", "SKALD_TEST_"];
 
-/// The settings among `variables`. An empty variable counts as not given.
-///
-/// # Errors
-/// When one of ours is not UTF-8.
-pub fn given(
-    variables: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Vec<Given>, Vec<Fault>> {
+/// The settings among `variables`, and a fault for each that is not UTF-8. An empty variable counts as
+/// not given.
+pub fn given(variables: impl Iterator<Item = (OsString, OsString)>) -> (Vec<Given>, Vec<Fault>) {
     let mut given = Vec::new();
     let mut faults = Vec::new();
     for (name, value) in variables {
@@ -37,7 +33,7 @@ pub fn given(
             Err(_) => faults.push(Fault { place, detail: "must be UTF-8".to_owned() }),
         }
     }
-    if faults.is_empty() { Ok(given) } else { Err(faults) }
+    (given, faults)
 }
 
 fn is_setting(name: &str) -> bool {

@@ -2,24 +2,32 @@
 
 use std::borrow::Cow;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeTable, DeValue, Error};
 
 use super::settings::{Fault, Given, Place, Value};
 
 /// The settings in `text`, which came from the file at `path`.
 ///
 /// # Errors
-/// When it is not TOML, with the place.
-pub fn given(path: &str, text: &str) -> Result<Vec<Given>, Fault> {
+/// When it is not TOML: each line that is not, by its first mistake. What could be read beside them is
+/// left alone, for nobody knows which table it belongs to.
+pub fn given(path: &str, text: &str) -> Result<Vec<Given>, Vec<Fault>> {
     let mut file = File { path, text, given: Vec::new() };
-    match DeTable::parse(text) {
-        Ok(table) => file.flatten(None, table.get_ref()),
-        Err(error) => {
-            let place = file.place(error.span().map_or(0, |span| span.start));
-            return Err(Fault { place, detail: error.message().to_owned() });
-        }
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        file.flatten(None, table.get_ref());
+        return Ok(file.given);
     }
-    Ok(file.given)
+    let fault = |error: &Error| Fault {
+        place: file.place(error.span().map_or(0, |span| span.start)),
+        detail: error.message().to_owned(),
+    };
+    let mut faults: Vec<Fault> = errors.iter().map(fault).collect();
+    faults.dedup_by_key(|fault| match fault.place {
+        Place::File { line, .. } => line,
+        _ => 0,
+    });
+    Err(faults)
 }
 
 struct File<'a> {

@@ -2,14 +2,24 @@
 
 use tracing_subscriber::EnvFilter;
 
+use super::catalogue::Setting;
 use super::settings::Settings;
 
+/// The settings of this file.
+pub(super) const SETTINGS: [Setting; 2] = [
+    Setting::new(
+        "log.filter",
+        r#""info""#,
+        "the level, or levels by module such as `warn,skald=debug`",
+    ),
+    Setting::new(
+        "log.format",
+        r#""text""#,
+        "`text` for people, `json` for programs: one object a line",
+    ),
+];
+
 /// What is logged, and how.
-///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `log.filter` | `info` | the level, or levels by module such as `warn,skald=debug` |
-/// | `log.format` | `text` | `text` for people, `json` for programs: one object a line |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// Levels by module.

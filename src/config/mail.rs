@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::catalogue::Setting;
 use super::secret::Secret;
 use super::settings::Settings;
 
@@ -12,16 +13,40 @@ const MAX_CONNECTIONS: u64 = 64;
 /// Shorter, and a busy server looks dead; longer, and others may take a mail for forgotten.
 const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
 
+/// The settings of this file.
+pub(super) const SETTINGS: [Setting; 6] = [
+    Setting::open(
+        "mail.url",
+        "none",
+        r#""smtp://user:password@host:587""#,
+        "the mail server: `smtp://user:password@host:587` (STARTTLS), `smtps://…:465` (TLS from the start), or `smtp+insecure://host:25` (plain text, no password); without it mails are files in `mail.folder`, and with `none` too",
+    ),
+    Setting::new(
+        "mail.from",
+        r#""orders@localhost""#,
+        "the sender's address; Message-IDs end in its domain",
+    ),
+    Setting::open(
+        "mail.ca_file",
+        "none",
+        r#""/etc/ssl/certs/ours.pem""#,
+        "a PEM file with certificates of authorities to trust beside the system's",
+    ),
+    Setting::new("mail.connections", "8", "connections to the mail server at a time, 1 to 64"),
+    Setting::new(
+        "mail.timeout_ms",
+        "10000",
+        "how long the mail server may take for an answer, 1000 to 30000",
+    ),
+    Setting::open(
+        "mail.folder",
+        "`mail` in `data_dir`",
+        r#""/var/mail/skald""#,
+        "the folder that mails are written to",
+    ),
+];
+
 /// Sending mail.
-///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `mail.url` | none | the mail server: `smtp://user:password@host:587` (STARTTLS), `smtps://…:465` (TLS from the start), or `smtp+insecure://host:25` (plain text, no password); without it mails are files in `mail.folder`, and with `none` too |
-/// | `mail.from` | `orders@localhost` | the sender's address; Message-IDs end in its domain |
-/// | `mail.ca_file` | none | a PEM file with certificates of authorities to trust beside the system's |
-/// | `mail.connections` | 8 | connections to the mail server at a time, 1 to 64 |
-/// | `mail.timeout_ms` | 10000 | how long the mail server may take for an answer, 1000 to 30000 |
-/// | `mail.folder` | `mail` in `data_dir` | the folder that mails are written to |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
     /// The mail server; none for files in a folder.

@@ -1,4 +1,4 @@
-//! The configuration: one type per concern, with its settings listed in its docs.
+//! The configuration: one type per concern, its settings listed beside it.
 //!
 //! A setting such as `server.listen` is given by a flag, by the variable `SKALD_SERVER_LISTEN`, or
 //! by the key `listen` in the table `[server]` of `skald.toml`. A flag beats a variable, which beats
@@ -8,6 +8,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `actors`, `bus`, `log`, `mail`, `node`, `server`, `store`, `workers` | the settings of one concern |
+//! | `catalogue` | every setting there is |
 //! | `environment`, `file` | reading what was given, and where |
 //! | `sources` | the order of precedence |
 //! | `secret` | what must not be shown |
@@ -15,6 +16,7 @@
 
 mod actors;
 mod bus;
+mod catalogue;
 mod environment;
 mod file;
 mod log;
@@ -31,24 +33,35 @@ use std::path::PathBuf;
 
 pub use actors::Actors;
 pub use bus::Bus;
+pub use catalogue::{Setting, Unset, catalogue};
 pub use log::{Log, LogFormat};
 pub use mail::Mail;
 pub use node::Node;
 pub use secret::Secret;
 pub use server::Server;
-pub use settings::{Fault, Place};
+pub use settings::{Fault, Origin, Place, Value};
 pub use sources::{ConfigError, Sources};
 pub use store::{Place as StorePlace, Store};
 pub use workers::{Run, Workers};
 
 use settings::Settings;
 
+/// The settings of this file.
+pub(super) const SETTINGS: [Setting; 2] = [
+    Setting::new(
+        "data_dir",
+        r#""./data""#,
+        "the folder of the embedded stores; made if it is missing",
+    ),
+    Setting::open(
+        "event_log",
+        "none",
+        r#""/var/lib/skald/events.jsonl""#,
+        "a file that every domain event is appended to, one JSON document a line",
+    ),
+];
+
 /// The whole configuration, checked.
-///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `data_dir` | `./data` | the folder of the embedded stores; made if it is missing |
-/// | `event_log` | none | a file that every domain event is appended to, one JSON document a line |
 ///
 /// A relative path counts from the current folder.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::catalogue::Setting;
 use super::settings::Settings;
 
 /// Three times as long as a stalled node can hold a lock in PostgreSQL, which bounds it from below: a
@@ -10,13 +11,28 @@ const MIN_LEASE_MS: u64 = 15_000;
 /// Longer than anybody would have sagas wait for a node that died.
 const MAX_LEASE_MS: u64 = 600_000;
 
+/// The settings of this file.
+pub(super) const SETTINGS: [Setting; 3] = [
+    Setting::open(
+        "node.name",
+        "the host's name and the port",
+        r#""north-1""#,
+        "what people call it",
+    ),
+    Setting::open(
+        "node.url",
+        "`http://` and the address it listens on",
+        r#""http://north-1.example.com:7070""#,
+        "where people find its API",
+    ),
+    Setting::new(
+        "node.lease_ms",
+        "15000",
+        "how long its shards stay its own if it does not renew its lease, and so how long its sagas wait if it dies, 15000 to 600000",
+    ),
+];
+
 /// This process among others.
-///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `node.name` | the host's name and the port | what people call it |
-/// | `node.url` | `http://` and the address it listens on | where people find its API |
-/// | `node.lease_ms` | 15000 | how long its shards stay its own if it does not renew its lease, and so how long its sagas wait if it dies, 15000 to 600000 |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// What people call it.

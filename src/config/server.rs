@@ -4,18 +4,34 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::thread::available_parallelism;
 
+use super::catalogue::Setting;
 use super::settings::Settings;
 
 /// More threads than any machine that this makes sense on has cores.
 const MAX_WORKERS: u64 = 256;
 
+/// The settings of this file.
+pub(super) const SETTINGS: [Setting; 3] = [
+    Setting::new(
+        "server.listen",
+        r#""127.0.0.1:7070""#,
+        "address and port; port 0 takes any that is free",
+    ),
+    Setting::open(
+        "server.workers",
+        "the number of cores",
+        "4",
+        "threads that handle requests, 1 to 256",
+    ),
+    Setting::open(
+        "server.allowed_hosts",
+        "none",
+        r#"["skald.example.com"]"#,
+        "names under which the server may be reached, loopback names aside; a list, or in a variable separated by commas",
+    ),
+];
+
 /// Listening for requests.
-///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `server.listen` | `127.0.0.1:7070` | address and port; port 0 takes any that is free |
-/// | `server.workers` | the number of cores | threads that handle requests, 1 to 256 |
-/// | `server.allowed_hosts` | none | names under which the server may be reached, loopback names aside; a list, or in a variable separated by commas |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Address and port.

@@ -5,6 +5,9 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use super::catalogue::{Setting, catalogue, variable};
+use super::secret;
+
 /// Where a setting was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -88,16 +91,34 @@ pub struct Given {
     pub place: Place,
 }
 
-/// The variable that gives the setting `key`.
-fn variable(key: &str) -> String {
-    format!("SKALD_{}", key.replace('.', "_").to_ascii_uppercase())
+impl Value {
+    /// The same without what must not be shown.
+    fn redacted(self) -> Self {
+        match self {
+            Self::Plain(text) => Self::Plain(secret::redacted_list(&text)),
+            Self::Text(text) => Self::Text(secret::redacted_list(&text)),
+            Self::List(entries) => {
+                Self::List(entries.iter().map(|entry| secret::redacted(entry)).collect())
+            }
+            other => other,
+        }
+    }
 }
 
-/// Where a value may be shown.
+/// A setting with what it came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Which setting.
+    pub setting: &'static Setting,
+    /// The value that counts, without secrets, and where it was given; none for the default.
+    pub given: Option<(Value, Place)>,
+}
+
+/// Whether a value may be shown.
 #[derive(Clone, Copy)]
 enum Show {
-    InFaults,
-    Never,
+    Always,
+    WithoutSecrets,
 }
 
 /// What was given, taken apart setting by setting.
@@ -106,14 +127,22 @@ enum Show {
 #[derive(Debug)]
 pub struct Settings {
     given: Vec<Given>,
-    known: Vec<&'static str>,
+    taken: Vec<Taken>,
     faults: Vec<Fault>,
 }
 
+/// A setting that somebody asked for, and what was given that counts.
+#[derive(Debug)]
+struct Taken {
+    key: &'static str,
+    given: Option<(Value, Place)>,
+}
+
 impl Settings {
-    /// Takes apart `given`, of which the first counts where several give the same setting.
-    pub fn of(given: Vec<Given>) -> Self {
-        Self { given, known: Vec::new(), faults: Vec::new() }
+    /// Takes apart `given`, of which the first counts where several give the same setting. Adds to
+    /// the `faults` that were found in reading it.
+    pub fn of(given: Vec<Given>, faults: Vec<Fault>) -> Self {
+        Self { given, taken: Vec::new(), faults }
     }
 
     /// Takes a text that is read by `read`; `wanted` tells what would be right.
@@ -136,7 +165,7 @@ impl Settings {
         wanted: &str,
         read: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
-        self.take_as(key, wanted, Show::Never, |value| match value {
+        self.take_as(key, wanted, Show::WithoutSecrets, |value| match value {
             Value::Plain(text) | Value::Text(text) => read(text),
             _ => None,
         })
@@ -150,7 +179,7 @@ impl Settings {
         wanted: &str,
         read: impl Fn(&str) -> Option<T>,
     ) -> Option<Vec<T>> {
-        self.take_as(key, wanted, Show::Never, |value| match value {
+        self.take_as(key, wanted, Show::WithoutSecrets, |value| match value {
             Value::Plain(text) | Value::Text(text) => {
                 text.split(',').map(|entry| read(entry.trim())).collect()
             }
@@ -202,7 +231,7 @@ impl Settings {
         wanted: &str,
         read: impl Fn(&Value) -> Option<T>,
     ) -> Option<T> {
-        self.take_as(key, wanted, Show::InFaults, read)
+        self.take_as(key, wanted, Show::Always, read)
     }
 
     fn take_as<T>(
@@ -212,39 +241,69 @@ impl Settings {
         show: Show,
         read: impl Fn(&Value) -> Option<T>,
     ) -> Option<T> {
-        self.known.push(key);
         let variable = variable(key);
         let is_it = |given: &mut Given| given.name == key || given.name == variable;
         let mut strongest = None;
         for Given { value, place, .. } in self.given.extract_if(.., is_it) {
             match read(&value) {
-                Some(read) => strongest = strongest.or(Some(read)),
+                Some(read) => strongest = strongest.or(Some((read, value, place))),
                 None => {
                     let detail = match show {
-                        Show::InFaults => format!("{key} must be {wanted}, not {value}"),
-                        Show::Never => format!("{key} must be {wanted}"),
+                        Show::Always => format!("{key} must be {wanted}, not {value}"),
+                        Show::WithoutSecrets => format!("{key} must be {wanted}"),
                     };
                     self.faults.push(Fault { place, detail });
                 }
             }
         }
-        strongest
+        let (read, given) = match strongest {
+            Some((read, value, place)) => {
+                let shown = match show {
+                    Show::Always => value,
+                    Show::WithoutSecrets => value.redacted(),
+                };
+                (Some(read), Some((shown, place)))
+            }
+            None => (None, None),
+        };
+        self.taken.push(Taken { key, given });
+        read
     }
 
-    /// Ends the taking.
+    /// The keys that somebody asked for.
+    #[cfg(test)]
+    pub fn keys(&self) -> Vec<&'static str> {
+        self.taken.iter().map(|taken| taken.key).collect()
+    }
+
+    /// Ends the taking: every setting, in the catalogue's order, with where it comes from.
     ///
     /// # Errors
     /// When a setting was wrong, or is not known; all faults at once.
-    pub fn finish(self) -> Result<(), Vec<Fault>> {
-        let Self { given, known, mut faults } = self;
-        faults.extend(given.into_iter().map(|Given { name, place, .. }| {
+    pub fn finish(self) -> Result<Vec<Origin>, Vec<Fault>> {
+        let Self { given, mut taken, mut faults } = self;
+        // A table that only has a heading sets nothing, and is no fault where its name is right.
+        let harmless = |given: &Given| {
+            let inside = format!("{}.", given.name);
+            given.value == Value::Other("table")
+                && catalogue().any(|setting| setting.key.starts_with(&inside))
+        };
+        let unknown = given.into_iter().filter(|given| !harmless(given));
+        faults.extend(unknown.map(|Given { name, place, .. }| {
             let known: Vec<String> = match place {
-                Place::Variable(_) => known.iter().map(|key| variable(key)).collect(),
-                _ => known.iter().map(|key| (*key).to_owned()).collect(),
+                Place::Variable(_) => catalogue().map(Setting::variable).collect(),
+                _ => catalogue().map(|setting| setting.key.to_owned()).collect(),
             };
             let detail = format!("{name} is not a setting; known are {}", known.join(", "));
             Fault { place, detail }
         }));
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let origin = |setting: &'static Setting| {
+            let taken = taken.iter_mut().find(|taken| taken.key == setting.key);
+            Origin { setting, given: taken.and_then(|taken| taken.given.take()) }
+        };
+        Ok(catalogue().map(origin).collect())
     }
 }

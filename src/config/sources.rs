@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::settings::{Fault, Given, Place, Settings, Value};
+use super::settings::{Fault, Given, Origin, Place, Settings, Value};
 use super::{Config, environment, file};
 
 /// The file that is read if no other is named, from the current folder, if it is there.
@@ -74,6 +74,14 @@ impl Sources {
     /// # Errors
     /// When a setting is wrong or not known, or a file that was named can't be read.
     pub fn load(self) -> Result<Config, ConfigError> {
+        self.explain().map(|(config, _)| config)
+    }
+
+    /// The same, and where each setting comes from.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn explain(self) -> Result<(Config, Vec<Origin>), ConfigError> {
         let file = self.read_file(std::env::var_os(environment::CONFIG))?;
         self.resolve(
             std::env::vars_os(),
@@ -99,18 +107,21 @@ impl Sources {
         self,
         variables: impl Iterator<Item = (OsString, OsString)>,
         file: Option<(&str, &str)>,
-    ) -> Result<Config, ConfigError> {
+    ) -> Result<(Config, Vec<Origin>), ConfigError> {
+        let (in_variables, mut faults) = environment::given(variables);
         let mut given = self.flags;
-        given.extend(environment::given(variables).map_err(ConfigError::Faults)?);
+        given.extend(in_variables);
         if let Some((path, text)) = file {
-            let in_file = file::given(path, text);
-            given.extend(in_file.map_err(|fault| ConfigError::Faults(vec![fault]))?);
+            match file::given(path, text) {
+                Ok(in_file) => given.extend(in_file),
+                Err(in_file) => faults.extend(in_file),
+            }
         }
         given.extend(self.preferences);
-        let mut settings = Settings::of(given);
+        let mut settings = Settings::of(given, faults);
         let config = Config::take(&mut settings);
-        settings.finish().map_err(ConfigError::Faults)?;
-        Ok(config)
+        let origins = settings.finish().map_err(ConfigError::Faults)?;
+        Ok((config, origins))
     }
 }
 

@@ -1,15 +1,32 @@
 //! The databases.
 
+use super::catalogue::Setting;
 use super::secret::Secret;
 use super::settings::Settings;
 
+/// The settings of this file.
+pub(super) const SETTINGS: [Setting; 3] = [
+    Setting::open(
+        "store.url",
+        "none",
+        r#""postgres://user:password@host:5432/database""#,
+        "`postgres://user:password@host/database`; without it the stores are files in `data_dir`",
+    ),
+    Setting::open(
+        "store.inventory_url",
+        "`store.url`",
+        r#""postgres://user:password@host:5432/inventory""#,
+        "the inventory worker's database, if it is another one; `none` keeps this process away from it",
+    ),
+    Setting::open(
+        "store.notification_url",
+        "`store.url`",
+        r#""postgres://user:password@host:5432/notification""#,
+        "the same for the notification worker's",
+    ),
+];
+
 /// The databases.
-///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `store.url` | none | `postgres://user:password@host/database`; without it the stores are files in `data_dir` |
-/// | `store.inventory_url` | `store.url` | the inventory worker's database, if it is another one; `none` keeps this process away from it |
-/// | `store.notification_url` | `store.url` | the same for the notification worker's |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Store {
     /// PostgreSQL with the orchestrator's store; none for files in the data folder.

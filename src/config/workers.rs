@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::catalogue::Setting;
 use super::settings::Settings;
 
 /// A batch is one transaction; a larger one only holds its locks for longer.
@@ -9,14 +10,33 @@ const MAX_BATCH_SIZE: u64 = 10_000;
 /// AMQP writes it in 16 bits.
 const MAX_PREFETCH: u64 = 65_535;
 
+/// The settings of this file.
+pub(super) const SETTINGS: [Setting; 4] = [
+    Setting::open(
+        "workers.run",
+        "all",
+        r#"["inventory"]"#,
+        "which workers `skald serve` runs itself: `all`, `none`, or some of `inventory` and `notification` as a list, or in plain text separated by commas",
+    ),
+    Setting::new(
+        "workers.batch_size",
+        "500",
+        "how many commands a worker settles in one transaction at most, 1 to 10000",
+    ),
+    Setting::new(
+        "workers.prefetch",
+        "1000",
+        "how many commands a worker holds unacknowledged at most, 1 to 65535; with twice the batch size the next batch is at hand when one is done",
+    ),
+    Setting::open(
+        "workers.listen",
+        "none",
+        r#""127.0.0.1:7071""#,
+        "where `skald worker` answers `/livez`, `/readyz` and `/metrics`: address and port; port 0 takes any that is free",
+    ),
+];
+
 /// The workers.
-///
-/// | setting | default | what |
-/// |---|---|---|
-/// | `workers.run` | all | which workers `skald serve` runs itself: `all`, `none`, or some of `inventory` and `notification` as a list, or in plain text separated by commas |
-/// | `workers.batch_size` | 500 | how many commands a worker settles in one transaction at most, 1 to 10000 |
-/// | `workers.prefetch` | 1000 | how many commands a worker holds unacknowledged at most, 1 to 65535; with twice the batch size the next batch is at hand when one is done |
-/// | `workers.listen` | none | where `skald worker` answers `/livez`, `/readyz` and `/metrics`: address and port; port 0 takes any that is free |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workers {
     /// Which workers run beside the orchestrator.

@@ -10,6 +10,7 @@
 )]
 
 mod arguments;
+mod configuration;
 mod dead_letters;
 mod demo;
 mod metrics;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Unset, catalogue};
 
 fn resolve(
     sources: Sources,
@@ -11,6 +11,7 @@ fn resolve(
     let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
     sources
         .resolve(variables, Some(("skald.toml", file)))
+        .map(|(config, _)| config)
         .map_err(|error| error.to_string().lines().map(str::to_owned).collect())
 }
 
@@ -143,6 +144,73 @@ fn every_fault_names_its_place() {
 }
 
 #[test]
+fn every_line_of_a_file_that_is_no_toml_is_told_and_so_are_the_variables() {
+    let file = "[server\nlisten = 'here'\n[log]\nfilter = = 3\n";
+    let faults = resolve(Sources::default(), &[("SKALD_LISTEN", "1")], file).unwrap_err();
+    let begins = |start: &str| faults.iter().filter(|fault| fault.starts_with(start)).count();
+    assert_eq!((begins("skald.toml:1:"), begins("skald.toml:4:")), (1, 1), "{faults:?}");
+    assert_eq!(begins("environment variable SKALD_LISTEN"), 1, "{faults:?}");
+    assert_eq!(faults.len(), 3, "{faults:?}");
+}
+
+#[test]
+fn every_setting_that_is_taken_is_in_the_catalogue_and_the_reverse() {
+    let mut settings = Settings::of(Vec::new(), Vec::new());
+    Config::take(&mut settings);
+    let mut taken = settings.keys();
+    let mut known: Vec<_> = catalogue().map(|setting| setting.key).collect();
+    taken.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(taken, known);
+}
+
+#[test]
+fn every_default_in_the_catalogue_is_the_one_that_holds() {
+    let defaults = catalogue().filter(|setting| setting.unset == Unset::Value);
+    let file: String =
+        defaults.map(|setting| format!("{} = {}\n", setting.key, setting.example)).collect();
+    assert!(file.lines().count() >= 10, "not all found: {file}");
+    assert_eq!(resolve(Sources::default(), &[], &file), Ok(Config::default()));
+}
+
+#[test]
+fn every_example_in_the_catalogue_is_one() {
+    let file: String =
+        catalogue().map(|setting| format!("{} = {}\n", setting.key, setting.example)).collect();
+    let resolved = resolve(Sources::default(), &[], &file);
+    assert!(resolved.is_ok(), "{resolved:?}");
+}
+
+#[test]
+fn a_table_with_a_heading_alone_sets_nothing() {
+    assert_eq!(resolve(Sources::default(), &[], "[server]\n[log]\n"), Ok(Config::default()));
+    let faults = resolve(Sources::default(), &[], "[sever]\n[server.listen]").unwrap_err();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+}
+
+#[test]
+fn it_is_known_where_each_setting_comes_from() {
+    let file = "[server]\nlisten = '127.0.0.1:3'\nworkers = 2\n[bus]\nurl = ['amqp://a:s3cret@b']";
+    let variables =
+        [("SKALD_SERVER_WORKERS", "3"), ("SKALD_STORE_URL", "postgres://ada:s3cret@db/shop")];
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    let sources = listen_flag("127.0.0.1:5");
+    let (_, origins) = sources.resolve(variables.into_iter(), Some(("skald.toml", file))).unwrap();
+    let of = |key: &str| {
+        let origin = origins.iter().find(|origin| origin.setting.key == key).unwrap();
+        origin.given.as_ref().map(|(value, place)| format!("{value} {place}"))
+    };
+    assert_eq!(of("server.listen").unwrap(), "\"127.0.0.1:5\" --listen");
+    let workers = "\"3\" environment variable SKALD_SERVER_WORKERS";
+    assert_eq!(of("server.workers").unwrap(), workers);
+    assert_eq!(of("bus.url").unwrap(), "[\"amqp://***@b\"] skald.toml:5:1");
+    let store = "\"postgres://***@db/shop\" environment variable SKALD_STORE_URL";
+    assert_eq!(of("store.url").unwrap(), store);
+    assert_eq!(of("log.filter"), None);
+    assert_eq!(origins.len(), catalogue().count());
+}
+
+#[test]
 fn what_is_overruled_is_checked_all_the_same() {
     let faults = resolve(listen_flag("127.0.0.1:1"), &[], "server.listen = 'here'").unwrap_err();
     assert!(faults[0].starts_with("skald.toml:1:8: server.listen"), "{faults:?}");
@@ -186,6 +254,7 @@ fn what_others_put_into_the_environment_is_no_setting() {
     let variables = [
         ("SKALD_URL", "http://127.0.0.1:1"),
         ("SKALD_CONFIG", "elsewhere.toml"),
+        ("SKALD_MANAGEMENT_URL", "http://127.0.0.1:1"),
         ("SKALD_PORT_7070_TCP_ADDR", "10.0.0.1"),
         ("SKALD_SERVICE_HOST", "10.0.0.1"),
         ("SKALD_TEST_POSTGRES", "postgres://10.0.0.1/"),

@@ -61,6 +61,14 @@ use crate::ports::notification::NotificationStore;
 /// few enough that a node with all of them is not slowed down.
 pub const SHARDS: Shard = 64;
 
+/// Makes sure that a URL makes sense, and connects to nobody.
+///
+/// # Errors
+/// What is wrong with it, without repeating it.
+pub fn check_url(url: &str) -> Result<(), &'static str> {
+    Url::parse(url).map(drop)
+}
+
 /// Opens the orchestrator's store at `url`; makes and migrates its schema if need be.
 ///
 /// # Errors
