@@ -107,6 +107,26 @@ pub struct WorkerStores {
     pub notification: Option<Arc<dyn NotificationStore>>,
 }
 
+/// The databases that this configuration reaches.
+#[derive(Clone, Debug, Default)]
+pub struct Databases {
+    /// Where the orchestrator's store is; none for a file.
+    pub orchestrator: Option<Secret>,
+    /// Where the inventory worker's store is; none for a file, or out of reach.
+    pub inventory: Option<Secret>,
+    /// Where the notification worker's store is; none for a file, or out of reach.
+    pub notification: Option<Secret>,
+}
+
+/// The databases that this configuration reaches.
+pub fn databases(config: &Config) -> Databases {
+    Databases {
+        orchestrator: config.store.orchestrator.clone(),
+        inventory: database(config, &config.store.inventory).cloned(),
+        notification: database(config, &config.store.notification).cloned(),
+    }
+}
+
 fn inventory(config: &Config) -> anyhow::Result<Option<Arc<dyn InventoryStore>>> {
     let url = database(config, &config.store.inventory);
     Ok(url.map(|url| postgres::inventory(url.reveal())).transpose()?)

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod dead_letters;
 mod demo;
+mod doctor;
 mod failure;
 mod health;
 mod migrate;
@@ -40,6 +41,8 @@ enum Command {
     Worker(worker::Worker),
     /// Ask a process whether it can do its work
     Health(health::Health),
+    /// Look at everything that an installation stands on, and say how to repair what is not well
+    Doctor(doctor::Doctor),
     /// Check the configuration, or show where each setting comes from
     #[command(subcommand)]
     Config(config::Command),
@@ -65,6 +68,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Worker(worker) => worker.run(),
             Command::Health(health) => health.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::Config(config) => config.run(),
             Command::Migrate(migrate) => migrate.run(),
             Command::Saga(saga) => saga.run(),

@@ -16,6 +16,7 @@
 mod counters;
 mod encode;
 mod failure;
+pub mod inspection;
 pub mod postgres;
 mod prefix;
 pub mod sqlite;

@@ -13,6 +13,7 @@ mod arguments;
 mod configuration;
 mod dead_letters;
 mod demo;
+mod doctor;
 mod metrics;
 mod program;
 mod sagas;

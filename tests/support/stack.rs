@@ -116,6 +116,11 @@ pub fn rabbitmqctl(arguments: &[&str]) -> Output {
     Command::new(variable("SKALD_TEST_RABBITMQCTL")).args(arguments).output().unwrap()
 }
 
+/// Where RabbitMQ's HTTP API is, with an account.
+pub fn management_url() -> String {
+    variable("SKALD_TEST_RABBITMQ_API")
+}
+
 /// Asks RabbitMQ's HTTP API, without a body, and returns the status.
 pub fn api(method: &str, path: &str) -> std::io::Result<u16> {
     let url = variable("SKALD_TEST_RABBITMQ_API");

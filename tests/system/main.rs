@@ -15,6 +15,7 @@ mod behaviour;
 mod customer;
 mod dead_letters;
 mod dice;
+mod doctor;
 mod health;
 mod installation;
 mod kill;

@@ -46,6 +46,17 @@ impl Address {
         Ok(Self(uri))
     }
 
+    /// The virtual host.
+    pub fn vhost(&self) -> &str {
+        &self.0.vhost
+    }
+
+    /// The user and the password, for whoever asks the same broker in another way.
+    pub fn account(&self) -> (String, String) {
+        let account = &self.0.authority.userinfo;
+        (account.username.clone(), account.password.clone())
+    }
+
     /// What the client library connects to; holds the password.
     pub(super) fn uri(&self) -> AMQPUri {
         self.0.clone()

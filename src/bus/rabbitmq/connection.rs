@@ -155,7 +155,7 @@ impl Dialler {
 }
 
 /// What the broker says, without the library's words around it.
-fn cause_of(error: &Error) -> String {
+pub fn cause_of(error: &Error) -> String {
     match error.kind() {
         ErrorKind::ProtocolError(error) => error.get_message().to_string(),
         _ => error.to_string(),

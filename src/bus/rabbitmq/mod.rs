@@ -13,6 +13,7 @@
 //! | `bundle` | many messages in one; pure |
 //! | `wire` | messages as AMQP has them |
 //! | `topology` | exchanges and queues |
+//! | `inspect` | looking at a broker without changing it |
 //! | `connection` | one connection: made, watched, made anew |
 //! | `publisher` | messages out |
 //! | `consumer` | messages in |
@@ -25,6 +26,7 @@ mod connection;
 mod consumer;
 mod desk;
 mod in_flight;
+pub mod inspect;
 mod publisher;
 mod topology;
 mod wire;

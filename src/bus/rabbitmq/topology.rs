@@ -18,10 +18,10 @@ use crate::saga::id::QueueName;
 const PRECONDITION_FAILED: u16 = 406;
 
 /// AMQP's code for a queue that does not exist.
-const NOT_FOUND: u16 = 404;
+pub const NOT_FOUND: u16 = 404;
 
 /// The exchanges to declare; the default one is always there.
-const EXCHANGES: [Exchange; 3] = [Exchange::Commands, Exchange::Events, Exchange::Dead];
+pub const EXCHANGES: [Exchange; 3] = [Exchange::Commands, Exchange::Events, Exchange::Dead];
 
 /// The queues that this process declared. Copies share them.
 #[derive(Clone, Debug, Default)]
@@ -152,7 +152,7 @@ pub fn refusal(queue: &QueueName, error: &Error) -> BusError {
 }
 
 /// A quorum queue that refuses what it has no room for; or a queue in memory that makes room.
-fn arguments(spec: &QueueSpec) -> FieldTable {
+pub fn arguments(spec: &QueueSpec) -> FieldTable {
     let mut arguments = FieldTable::default();
     let text = |text: &str| AMQPValue::LongString(text.into());
     let number = |n: u64| AMQPValue::LongLongInt(i64::try_from(n).unwrap_or(i64::MAX));

@@ -122,17 +122,7 @@ impl Database {
         prepare: impl FnOnce(&mut PgConnection, &Url) -> Result<(), OpenError>,
     ) -> Result<Self, OpenError> {
         let store = kind.store;
-        // Before libpq does it. Otherwise OpenSSL tears itself down when the process exits, while the
-        // pools' threads may still be connecting: then the process crashes or hangs at its end.
-        openssl_sys::init();
-        let url =
-            Url::parse(url).map_err(|cause| OpenError::Url { store, cause: cause.to_owned() })?;
-        let mut connection = PgConnection::establish(url.full()).map_err(|error| {
-            // libpq puts its questions and the other addresses on lines of their own.
-            let told = url.redact(&error.to_string());
-            let cause = told.split_whitespace().collect::<Vec<_>>().join(" ");
-            OpenError::Unreachable { store, place: url.to_string(), cause }
-        })?;
+        let (mut connection, url) = establish(url, store)?;
         migrate::bring_up_to_date(&mut connection, kind, &url)?;
         prepare(&mut connection, &url)?;
         drop(connection);
@@ -262,6 +252,21 @@ impl Database {
             }
         }
     }
+}
+
+/// Connects to `url`, and says where that is.
+pub(super) fn establish(url: &str, store: &'static str) -> Result<(PgConnection, Url), OpenError> {
+    // Before libpq does it. Otherwise OpenSSL tears itself down when the process exits, while the
+    // pools' threads may still be connecting: then the process crashes or hangs at its end.
+    openssl_sys::init();
+    let url = Url::parse(url).map_err(|cause| OpenError::Url { store, cause: cause.to_owned() })?;
+    let connection = PgConnection::establish(url.full()).map_err(|error| {
+        // libpq puts its questions and the other addresses on lines of their own.
+        let told = url.redact(&error.to_string());
+        let cause = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        OpenError::Unreachable { store, place: url.to_string(), cause }
+    })?;
+    Ok((connection, url))
 }
 
 fn commit(connection: &mut PgConnection) -> Result<(), Unsuccessful> {

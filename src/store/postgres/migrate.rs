@@ -135,7 +135,11 @@ struct Server {
 }
 
 /// Makes sure that the server is one that the store can live on.
-fn check_server(connection: &mut PgConnection, kind: &Kind, url: &Url) -> Result<(), OpenError> {
+pub(super) fn check_server(
+    connection: &mut PgConnection,
+    kind: &Kind,
+    url: &Url,
+) -> Result<(), OpenError> {
     let server: Server = diesel::sql_query(
         "SELECT current_setting('server_version_num')::integer AS version,
              pg_is_in_recovery() AS standby,
@@ -164,7 +168,11 @@ fn check_server(connection: &mut PgConnection, kind: &Kind, url: &Url) -> Result
 }
 
 /// Makes sure that errors come in the language in which they are told apart.
-fn check_language(connection: &mut PgConnection, kind: &Kind, url: &Url) -> Result<(), OpenError> {
+pub(super) fn check_language(
+    connection: &mut PgConnection,
+    kind: &Kind,
+    url: &Url,
+) -> Result<(), OpenError> {
     let told = diesel::sql_query("SELECT 1 / 0").execute(connection);
     match told {
         Err(diesel::result::Error::DatabaseError(_, information))
@@ -182,14 +190,46 @@ fn check_language(connection: &mut PgConnection, kind: &Kind, url: &Url) -> Resu
     }
 }
 
+/// What is in a store's schema.
 #[derive(QueryableByName)]
-struct Found {
+pub(super) struct Found {
+    /// Whether there is such a schema.
     #[diesel(sql_type = Bool)]
-    schema: bool,
+    pub schema: bool,
+    /// Whether it has a table of migrations.
     #[diesel(sql_type = Bool)]
-    migrations: bool,
+    pub migrations: bool,
+    /// How many tables, indexes and the like it has.
     #[diesel(sql_type = BigInt)]
-    tables: i64,
+    pub tables: i64,
+}
+
+/// Looks at a store's schema. The catalogue tells what is there whatever the role's rights.
+pub(super) fn find(connection: &mut PgConnection, kind: &Kind) -> QueryResult<Found> {
+    diesel::sql_query(
+        "SELECT to_regnamespace($1) IS NOT NULL AS schema,
+             EXISTS (SELECT FROM pg_catalog.pg_class
+                 WHERE relnamespace = to_regnamespace($1)
+                     AND relname = '__diesel_schema_migrations') AS migrations,
+             (SELECT count(*) FROM pg_catalog.pg_class
+              WHERE relnamespace = to_regnamespace($1)) AS tables",
+    )
+    .bind::<Text, _>(kind.schema)
+    .get_result(connection)
+}
+
+/// What a schema that is not ours is found out by.
+pub(super) fn foreign(kind: &Kind) -> String {
+    format!("its schema {} holds tables of another program", kind.schema)
+}
+
+/// The migrations that this program knows, in order.
+pub(super) fn known(kind: &Kind) -> Vec<String> {
+    let known: Vec<Box<dyn Migration<Pg>>> = kind.migrations.migrations().unwrap_or_default();
+    let mut known: Vec<String> =
+        known.iter().map(|migration| migration.name().version().to_string()).collect();
+    known.sort_unstable();
+    known
 }
 
 #[derive(QueryableByName)]
@@ -206,18 +246,9 @@ fn applied(
     url: &Url,
 ) -> Result<Vec<String>, OpenError> {
     let Kind { store, schema, .. } = kind;
-    let found: Found = diesel::sql_query(
-        "SELECT to_regnamespace($1) IS NOT NULL AS schema,
-             to_regclass($1 || '.__diesel_schema_migrations') IS NOT NULL AS migrations,
-             (SELECT count(*) FROM pg_catalog.pg_class
-              WHERE relnamespace = to_regnamespace($1)) AS tables",
-    )
-    .bind::<Text, _>(*schema)
-    .get_result(connection)
-    .map_err(|error| failed(kind, url, error))?;
+    let found = find(connection, kind).map_err(|error| failed(kind, url, error))?;
     if found.tables > 0 && !found.migrations {
-        let cause = format!("its schema {schema} holds tables of another program");
-        return Err(OpenError::NotOurs { store, place: url.to_string(), cause });
+        return Err(OpenError::NotOurs { store, place: url.to_string(), cause: foreign(kind) });
     }
     if !found.schema {
         connection.batch_execute(&format!("CREATE SCHEMA {schema}")).map_err(|error| {
@@ -242,7 +273,7 @@ fn applied(
 }
 
 /// The oldest migration that a program must know to use the schema.
-fn needed(connection: &mut PgConnection, kind: &Kind) -> QueryResult<String> {
+pub(super) fn needed(connection: &mut PgConnection, kind: &Kind) -> QueryResult<String> {
     let needs = format!("SELECT needs AS line FROM {}.compatibility", kind.schema);
     let line: Line = diesel::sql_query(needs).get_result(connection)?;
     Ok(line.line)

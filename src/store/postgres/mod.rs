@@ -11,6 +11,7 @@
 //! | `url` | where a database is, without its secrets |
 //! | `connection` | two pools; transactions, tried again where that helps |
 //! | `migrate` | makes a schema ours and brings it up to date |
+//! | `inspect` | looking at a database without changing it |
 //! | `schema` | the tables |
 //! | `statement` | constant SQL that is prepared once |
 //! | `encode` | moments and JSON as columns |
@@ -27,6 +28,7 @@ mod connection;
 mod door;
 mod encode;
 mod failure;
+mod inspect;
 mod inventory;
 mod leases;
 mod ledger;
@@ -46,6 +48,9 @@ use diesel::prelude::*;
 
 use connection::Database;
 pub use connection::LONGEST_HOLD;
+pub use inspect::{
+    Inspection, Server, inspect_inventory, inspect_notification, inspect_orchestrator,
+};
 use inventory::Inventory;
 use ledger::doubt::Doubts;
 use notification::Notifications;

@@ -44,6 +44,15 @@ pub(super) const NOTIFICATION: Kind = Kind {
     migrations: embed_migrations!("migrations/sqlite/notification"),
 };
 
+/// The migrations that this program knows, in order.
+pub(super) fn known(kind: &Kind) -> Vec<String> {
+    let known: Vec<Box<dyn Migration<Sqlite>>> = kind.migrations.migrations().unwrap_or_default();
+    let mut known: Vec<String> =
+        known.iter().map(|migration| migration.name().version().to_string()).collect();
+    known.sort_unstable();
+    known
+}
+
 /// Makes sure that the file at `place` is one of ours or empty, and changes nothing in it.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `connection` | opens a file; one connection that writes, a few that read |
 //! | `migrate` | makes a file ours and brings it up to date |
+//! | `inspect` | looking at the files without changing them |
 //! | `schema` | the tables |
 //! | `encode` | ids, states and events as columns |
 //! | `update` | updates that are prepared once |
@@ -18,6 +19,7 @@ mod connection;
 mod door;
 mod encode;
 mod failure;
+mod inspect;
 mod inventory;
 mod leases;
 mod ledger;
@@ -37,6 +39,8 @@ use diesel::prelude::*;
 use inventory::Inventory;
 use notification::Notifications;
 use schema::orchestrator::installation;
+
+pub use inspect::{Inspection, inspect};
 
 use super::{OpenError, Stores};
 use crate::ports::ledger::Shard;
