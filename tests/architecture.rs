@@ -28,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &["saga", "contract", "orders", "ports"]),
     ("event_log", &["saga", "contract", "orders", "ports"]),
     ("config", &[]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["saga", "contract", "orders", "ports", "config"]),
     (
         "app",
         &[
@@ -74,6 +74,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Telemetry names it in a filter.
     ("lapin::", &["bus", "telemetry"]),
     ("awc::", &["cli"]),
+    ("opentelemetry", &["telemetry"]),
+    ("ureq::", &["telemetry"]),
     ("lettre::", &["workers"]),
     ("spawn_blocking", &["actors", "workers", "http", "app", "event_log"]),
 ];

@@ -94,6 +94,7 @@ async fn start(folder: &Path) -> anyhow::Result<(NodeRunner, Arc<dyn Bus>)> {
         catalogue,
         definition: reference,
         sleep_after: SLEEP_AFTER,
+        spans: Default::default(),
         max_outstanding: MAX_OUTSTANDING,
     };
     Ok((NodeRunner::start(membership, surroundings).await?, bus))

@@ -15,6 +15,7 @@ use super::report::StepMeters;
 use super::timers::Timers;
 use crate::ports::Clock;
 use crate::ports::ledger::Shard;
+use crate::ports::spans::Spans;
 use crate::saga::catalogue::Catalogue;
 use crate::saga::id::QueueName;
 use crate::saga::input::Ignored;
@@ -52,6 +53,8 @@ pub struct House {
     pub load: Rc<Load>,
     /// How many commands may be outstanding in one queue before orders are refused.
     pub max_outstanding: u64,
+    /// Where spans go.
+    pub spans: Spans,
 }
 
 /// What all shards of a node come to, as of its last beat.

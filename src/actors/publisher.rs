@@ -13,14 +13,15 @@ use super::blocking::Blocking;
 use super::journal::Shared;
 use super::panic::AbortOnPanic;
 use super::registry::{CommandLost, Registry};
+use super::sendings::Sendings;
 use super::shard::Halt;
 use crate::contract;
-use crate::contract::envelope::trace_id;
+use crate::contract::trace::{saga_span, step_span, trace_id};
 use crate::journal::feed::{Feed, PAGE};
 use crate::ports::bus::{Bus, Message, Outgoing, Receipt, Settlement};
 use crate::ports::ledger::{Entry, HistoryRow, Ledger, Marks, Seq, Shard, ShardState};
 use crate::saga::catalogue::Catalogue;
-use crate::saga::effect;
+use crate::saga::effect::{self, IdempotencyKey};
 use crate::saga::event::{Recorded, Setback};
 use crate::saga::id::{QueueName, Sequence};
 use crate::saga::state::Saga;
@@ -53,6 +54,7 @@ pub struct Publisher {
     reading: bool,
     /// Messages that go out together, at the end of what is being handled.
     outbox: Vec<(Outgoing, Receipt)>,
+    sendings: Sendings,
     receipts: mpsc::UnboundedSender<(u64, Settlement)>,
     settled: Option<mpsc::UnboundedReceiver<(u64, Settlement)>>,
     /// Whether the history is read no more: what was not sent is left to the next owner.
@@ -122,6 +124,7 @@ impl Publisher {
         ledger: Arc<dyn Ledger>,
         catalogue: Catalogue,
         shared: Rc<Shared>,
+        sendings: Sendings,
     ) -> Self {
         let (receipts, settled) = mpsc::unbounded_channel();
         shared.marks.set(state.marks);
@@ -140,6 +143,7 @@ impl Publisher {
             failing: false,
             reading: false,
             outbox: Vec::new(),
+            sendings,
             receipts,
             settled: Some(settled),
             resting: false,
@@ -165,9 +169,11 @@ impl Publisher {
     fn send_command(&mut self, seq: Seq, saga: &Saga, recorded: &Recorded) {
         let open = effect::is_open(saga, recorded.sequence);
         match open.then(|| self.render_command(saga, recorded)).flatten() {
-            Some(outgoing) => {
+            Some((outgoing, key)) => {
                 self.commands.published(seq);
-                self.publish(outgoing, tag(seq, Kind::Command));
+                let tag = tag(seq, Kind::Command);
+                self.sendings.begin(tag, &outgoing, || step_span(&key));
+                self.publish(outgoing, tag);
             }
             None => self.commands.nothing_to_send(seq),
         }
@@ -177,20 +183,27 @@ impl Publisher {
         match self.render_event(saga, recorded) {
             Some(outgoing) => {
                 self.events.published(seq);
-                self.publish(outgoing, tag(seq, Kind::Event));
+                let tag = tag(seq, Kind::Event);
+                self.sendings.begin(tag, &outgoing, || saga_span(saga.id));
+                self.publish(outgoing, tag);
             }
             None => self.events.nothing_to_send(seq),
         }
     }
 
-    fn render_command(&self, saga: &Saga, recorded: &Recorded) -> Option<Outgoing> {
+    fn render_command(
+        &self,
+        saga: &Saga,
+        recorded: &Recorded,
+    ) -> Option<(Outgoing, IdempotencyKey)> {
         let runnable = self.catalogue.get(&saga.birth.definition)?;
         let command = effect::command(&runnable.definition, saga, recorded)?;
-        contract::command::write(runnable.script.as_ref(), &command, &self.reply_to)
+        let outgoing = contract::command::write(runnable.script.as_ref(), &command, &self.reply_to)
             .inspect_err(|error| {
                 tracing::error!(sagaId = %saga.id, step = %command.step.name, %error, "a command can't be written");
             })
-            .ok()
+            .ok()?;
+        Some((outgoing, command.key))
     }
 
     fn render_event(&self, saga: &Saga, recorded: &Recorded) -> Option<Outgoing> {
@@ -228,8 +241,10 @@ impl Publisher {
                 settlement
             };
             self.failing |= settlement != Settlement::Confirmed;
+            self.sendings.settled(tag, settlement);
             return self.events.settled(seq, settlement);
         }
+        self.sendings.settled(tag, settlement);
         self.commands.settled(seq, settlement);
         self.failing |= settlement != Settlement::Confirmed;
         match settlement {

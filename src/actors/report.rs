@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use super::steps::{Change, changes};
-use crate::contract::envelope::trace_id;
+use crate::contract::trace::trace_id;
 use crate::saga::definition::{Definition, Direction};
 use crate::saga::id::{DefinitionName, StepName, Timestamp};
 use crate::saga::state::{Saga, SagaStatus};

@@ -14,7 +14,9 @@ use super::journal::Commit;
 use super::publisher::AskAgain;
 use super::registry::{Bury, Gone, Registry};
 use super::report::report;
-use crate::contract::envelope::trace_id;
+use super::spans::Begun;
+use crate::contract::names::reply_queue;
+use crate::contract::trace::trace_id;
 use crate::orders::outcome::{self, Outcome};
 use crate::orders::{Order, OrderId};
 use crate::ports::StoreError;
@@ -22,10 +24,11 @@ use crate::ports::bus::Delivery;
 use crate::ports::door::{InputId, InputOutcome, PendingInput, Request};
 use crate::ports::ledger::{Claim, Entry, EntryOutcome, OrderChange};
 use crate::ports::orchestrator::{SubmitError, Submitted, Watch};
+use crate::ports::spans::messages::processed;
 use crate::saga::catalogue::Runnable;
 use crate::saga::decide::{begin, decide};
 use crate::saga::event::{Birth, Setback};
-use crate::saga::id::{SagaId, Sequence};
+use crate::saga::id::{SagaId, Sequence, Timestamp};
 use crate::saga::input::{Answer, Decision, Input, Moved, Rejection};
 use crate::saga::state::{Saga, Wait};
 
@@ -90,6 +93,7 @@ pub struct SagaActor {
     registry: Addr<Registry>,
     watcher: Option<oneshot::Sender<Outcome>>,
     in_hand: Option<InHand>,
+    begun: Begun,
 }
 
 /// What follows once a commit's outcome is known.
@@ -105,7 +109,8 @@ impl SagaActor {
         house: Rc<House>,
         registry: Addr<Registry>,
     ) -> Self {
-        Self { saga, id, runnable, house, registry, watcher: None, in_hand: None }
+        let (in_hand, begun) = (None, Begun::default());
+        Self { saga, id, runnable, house, registry, watcher: None, in_hand, begun }
     }
 
     fn begin(&mut self, birth: Box<Begin>, ctx: &mut Context<Self>) {
@@ -158,14 +163,11 @@ impl SagaActor {
         let trace_id = delivery.message.traceparent.as_deref().and_then(trace_id);
         tracing::debug!(sagaId = %self.id, correlationId = correlation, traceId = trace_id, "an answer came");
         self.note_answered(saga, to, &answer);
-        match decide(
-            &self.runnable.definition,
-            saga,
-            &Input::Answer { to, answer },
-            self.house.clock.now(),
-        ) {
+        let came = self.house.clock.now();
+        match decide(&self.runnable.definition, saga, &Input::Answer { to, answer }, came) {
             Ok(Decision::Ignored(kind)) => {
                 self.house.count_ignored(kind);
+                self.trace_answer(&delivery, came);
                 delivery.ack();
                 self.stop_if_ended(ctx);
             }
@@ -176,8 +178,11 @@ impl SagaActor {
                     order,
                     Vec::new(),
                     ctx,
-                    Box::new(|actor, result, ctx| match result {
-                        Ok(EntryOutcome::Written(_)) => delivery.ack(),
+                    Box::new(move |actor, result, ctx| match result {
+                        Ok(EntryOutcome::Written(_)) => {
+                            actor.trace_answer(&delivery, came);
+                            delivery.ack();
+                        }
                         Ok(_) => drop(delivery),
                         Err(StoreError::Refused { cause, .. }) => actor.bury(delivery, cause),
                         Err(_) => {
@@ -190,6 +195,17 @@ impl SagaActor {
                 tracing::error!(sagaId = %self.id, %error, "an answer can't be applied");
                 self.bury(delivery, error.to_string());
             }
+        }
+    }
+
+    /// An answer that came at `came` is processed, and what it did is committed.
+    fn trace_answer(&self, delivery: &Delivery, came: Timestamp) {
+        let House { spans, clock, shard, .. } = &*self.house;
+        if spans.are_on() {
+            let queue = reply_queue(*shard);
+            let message = &delivery.message;
+            let span = processed(spans, message, queue.as_str(), came, clock.now(), None);
+            span.into_iter().for_each(|span| spans.record(span));
         }
     }
 
@@ -333,6 +349,10 @@ impl SagaActor {
     fn moved_to(&mut self, saga: Saga, ctx: &mut Context<Self>) {
         let (definition, now) = (&self.runnable.definition, self.house.clock.now());
         report(&self.house.meters, definition, self.saga.as_ref(), &saga, now);
+        if let Some(submitted) = self.house.spans.recorded(saga.birth.traceparent.as_deref()) {
+            let ended = self.begun.ended(submitted, definition, self.saga.as_ref(), &saga, now);
+            ended.into_iter().for_each(|span| self.house.spans.record(span));
+        }
         let before = self.saga.as_ref().map(|saga| &saga.state);
         self.house.outstanding.borrow_mut().moved(&self.runnable.definition, before, &saga.state);
         self.house.timers.borrow_mut().set(self.id, saga.state.next_due());

@@ -18,6 +18,7 @@ use super::publisher::{Introduce, Publisher, Rest};
 use super::recovery::{self, RecoveryError};
 use super::registry::{LastCall, Registry};
 use super::replies;
+use super::sendings::Sendings;
 use crate::contract::names::reply_queue;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, BusError};
@@ -25,6 +26,7 @@ use crate::ports::door::Door;
 use crate::ports::ledger::{Ledger, Shard, ShardState};
 use crate::ports::letters::Letters;
 use crate::ports::source::Source;
+use crate::ports::spans::Spans;
 use crate::saga::catalogue::Catalogue;
 use crate::saga::id::DefinitionRef;
 use crate::saga::outage::QueueWatch;
@@ -55,6 +57,8 @@ pub struct Surroundings {
     /// How many commands may be outstanding in one queue before orders are refused; usually
     /// [`MAX_OUTSTANDING`](super::MAX_OUTSTANDING).
     pub max_outstanding: u64,
+    /// Where spans go.
+    pub spans: Spans,
 }
 
 /// What ties a shard to its node.
@@ -108,7 +112,15 @@ impl OwnedShard {
     ) -> Result<Self, TakeOverError> {
         let Ties { deadlines, deposed, queues, load } = ties;
         let Surroundings {
-            ledger, door, bus, clock, catalogue, sleep_after, max_outstanding, ..
+            ledger,
+            door,
+            bus,
+            clock,
+            catalogue,
+            sleep_after,
+            max_outstanding,
+            spans,
+            ..
         } = surroundings;
         let since = clock.now();
         let shared = Rc::new(Shared::default());
@@ -119,6 +131,7 @@ impl OwnedShard {
             Arc::clone(&ledger),
             catalogue.clone(),
             Rc::clone(&shared),
+            Sendings::new(spans.clone(), Arc::clone(&clock)),
         )
         .start();
         let journal = Journal::new(
@@ -146,6 +159,7 @@ impl OwnedShard {
             in_hand: Default::default(),
             load,
             max_outstanding,
+            spans,
         });
         let registry =
             Registry::new(Rc::clone(&house), Arc::clone(&ledger), Arc::clone(&door), sleep_after)

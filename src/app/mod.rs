@@ -9,6 +9,8 @@
 //! | 4 the node's actors, which take up what was left | 3: the same; the shards are given up |
 //! | 5 the API | 1: no new requests; those under way are answered |
 //!
+//! Traces begin before all that and are sent last.
+//!
 //! | file | does |
 //! |---|---|
 //! | `check` | what is wrong with a configuration, as far as can be known without trying |
@@ -39,16 +41,18 @@ use uuid::Uuid;
 use crate::actors::{MAX_OUTSTANDING, Membership, NodeRunner, Surroundings};
 use crate::config::Config;
 use crate::event_log;
-use crate::http::{self, Api, Options, Services};
+use crate::http::{self, Api, Exposition, Options, Services};
 use crate::orders::definition::definition;
 use crate::orders::script::OrderScript;
 use crate::ports::Clock;
 use crate::ports::bus::Bus;
 use crate::ports::clock::SystemClock;
 use crate::ports::leases::Node as Identity;
+use crate::ports::spans::Spans;
 use crate::saga::catalogue::Catalogue;
 use crate::saga::check::Checked;
 use crate::saga::id::DefinitionRef;
+use crate::telemetry::{self, Metrics, TelemetryError, Traces};
 pub use check::check;
 pub use mail::mail_server;
 use stores::{Stores, WorkerStores};
@@ -72,6 +76,7 @@ pub struct Running {
     server: ServerHandle,
     workers: Workers,
     node: NodeRunner,
+    traces: Option<Arc<Traces>>,
     /// Last to go.
     _stores: Stores,
 }
@@ -82,7 +87,7 @@ pub struct Running {
 /// When something that is needed can't be had; the error says what, and nothing is left running.
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     // First, so that nothing is counted before there is somebody who counts.
-    let metrics = crate::telemetry::metrics()?;
+    let metrics = config.telemetry.metrics.then(telemetry::metrics).transpose()?;
     let listener = listen(config.server.listen)?;
     let address = listener.local_addr()?;
     let stores = stores::open(config)?;
@@ -90,6 +95,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let reference = definition()?.reference();
     let catalogue = catalogue()?;
 
+    let identity = identity(config, address, clock.as_ref());
+    let (traces, spans) = traces(config, "skald", &identity.name)?;
     let bus = bus::connect(config, &format!("skald {address}")).await?;
     bus::declare(bus.as_ref(), &catalogue, stores.shards).await?;
     if let Some(path) = &config.event_log {
@@ -103,7 +110,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     };
     let alone = stores.alone.as_ref();
     let run = config.workers.run;
-    let workers = Workers::start(run, config, for_workers, &bus, &clock, alone)?;
+    let workers = Workers::start(run, config, for_workers, &bus, &clock, &spans, alone)?;
     let surroundings = Surroundings {
         ledger: Arc::clone(&stores.orchestrator.ledger),
         door: Arc::clone(&stores.orchestrator.door),
@@ -114,10 +121,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         definition: reference,
         sleep_after: config.actors.sleep_after,
         max_outstanding: MAX_OUTSTANDING,
+        spans: spans.clone(),
     };
     let membership = Membership {
         leases: Arc::clone(&stores.orchestrator.leases),
-        identity: identity(config, address, clock.as_ref()),
+        identity,
         lease: config.node.lease,
     };
     let node = NodeRunner::start(membership, surroundings).await?;
@@ -132,7 +140,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         notification: stores.notification.clone(),
         clock,
         definitions: definitions(&catalogue),
-        metrics: Arc::new(move || metrics.render()),
+        metrics: metrics.map(exposition),
+        spans,
     };
     let settings = http::Settings {
         host_names: config.server.allowed_hosts.clone(),
@@ -140,7 +149,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     };
     let api = Data::new(Api::new(services, &settings));
     let server = answer(listener, config, api.clone())?;
-    Ok(Running { address, bus, api, server, workers, node, _stores: stores })
+    Ok(Running { address, bus, api, server, workers, node, traces, _stores: stores })
 }
 
 impl Running {
@@ -150,15 +159,35 @@ impl Running {
     pub async fn stop(self) {
         self.api.stop_waiting();
         self.server.stop(true).await;
-        let Self { workers, node, .. } = self;
+        let Self { workers, node, traces, .. } = self;
         let joined = actix_web::web::block(move || {
             workers.stop();
             node.stop();
+            if let Some(traces) = traces {
+                traces.stop();
+            }
         });
         if joined.await.is_err() {
             tracing::error!("the threads did not end in good order");
         }
     }
+}
+
+/// The traces of this process, and where its spans go.
+fn traces(
+    config: &Config,
+    service: &str,
+    instance: &str,
+) -> Result<(Option<Arc<Traces>>, Spans), TelemetryError> {
+    let messaging_system = if config.bus.addresses.is_empty() { "in_process" } else { "rabbitmq" };
+    let traces = telemetry::traces(&config.telemetry, service, instance)?;
+    let spans = traces.clone().map(|traces| Spans::to(traces, messaging_system));
+    Ok((traces, spans.unwrap_or_default()))
+}
+
+/// Writes the metrics for whoever asks.
+fn exposition(metrics: Metrics) -> Exposition {
+    Arc::new(move || metrics.render())
 }
 
 /// Every definition that this program runs.
@@ -187,9 +216,13 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("can't listen on {address}; choose another address with --listen"))
 }
 
+/// What this machine is called.
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// Who this process is among the nodes.
 fn identity(config: &Config, address: SocketAddr, clock: &dyn Clock) -> Identity {
-    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
     let name = || format!("{}:{}", host(), address.port());
     Identity {
         id: Uuid::now_v7(),

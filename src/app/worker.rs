@@ -15,7 +15,7 @@ use crate::http::{self, Blocking, Health, Ping};
 use crate::ports::Clock;
 use crate::ports::bus::Bus;
 use crate::ports::clock::SystemClock;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, Metrics, Traces};
 
 /// Workers in a process of their own.
 pub struct RunningWorkers {
@@ -23,6 +23,7 @@ pub struct RunningWorkers {
     pub address: Option<SocketAddr>,
     server: Option<ServerHandle>,
     workers: Workers,
+    traces: Option<Arc<Traces>>,
     /// Last to go: replies and acknowledgements go through it.
     _bus: Arc<dyn Bus>,
 }
@@ -32,7 +33,7 @@ pub struct RunningWorkers {
 /// # Errors
 /// When something that is needed can't be had; the error says what.
 pub async fn start(config: &Config, run: Run) -> anyhow::Result<RunningWorkers> {
-    let metrics = telemetry::metrics()?;
+    let metrics = config.telemetry.metrics.then(telemetry::metrics).transpose()?;
     if config.bus.addresses.is_empty() {
         bail!("a worker in a process of its own needs a broker: give bus.url");
     }
@@ -46,16 +47,24 @@ pub async fn start(config: &Config, run: Run) -> anyhow::Result<RunningWorkers> 
     }
     let health = health(&stores, &bus, metrics);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let workers = Workers::start(run, config, stores, &bus, &clock, None)?;
+    let instance = format!("{}:{}", super::host(), std::process::id());
+    let (traces, spans) = super::traces(config, service(run), &instance)?;
+    let workers = Workers::start(run, config, stores, &bus, &clock, &spans, None)?;
     let server = listener.map(|listener| answer(listener, config, health)).transpose()?;
-    Ok(RunningWorkers { address, server, workers, _bus: bus })
+    Ok(RunningWorkers { address, server, workers, traces, _bus: bus })
 }
 
 impl RunningWorkers {
     /// Finishes what is in hand.
     pub async fn stop(self) {
-        let Self { workers, server, _bus, .. } = self;
-        if actix_web::web::block(move || workers.stop()).await.is_err() {
+        let Self { workers, server, traces, _bus, .. } = self;
+        let stopped = actix_web::web::block(move || {
+            workers.stop();
+            if let Some(traces) = traces {
+                traces.stop();
+            }
+        });
+        if stopped.await.is_err() {
             tracing::error!("the workers' threads did not end in good order");
         }
         if let Some(server) = server {
@@ -64,8 +73,13 @@ impl RunningWorkers {
     }
 }
 
+/// What the worker is called in traces.
+fn service(run: Run) -> &'static str {
+    if run.inventory { "skald-inventory" } else { "skald-notification" }
+}
+
 /// What the workers need for their work.
-fn health(stores: &WorkerStores, bus: &Arc<dyn Bus>, metrics: Metrics) -> Health {
+fn health(stores: &WorkerStores, bus: &Arc<dyn Bus>, metrics: Option<Metrics>) -> Health {
     let mut pings: Vec<(_, Ping)> = Vec::new();
     if let Some(store) = stores.inventory.clone() {
         pings.push(("inventory", Arc::new(move || store.ping())));
@@ -79,7 +93,7 @@ fn health(stores: &WorkerStores, bus: &Arc<dyn Bus>, metrics: Metrics) -> Health
         bus: Arc::clone(bus),
         orchestrator: None,
         queries: None,
-        metrics: Arc::new(move || metrics.render()),
+        metrics: metrics.map(super::exposition),
     }
 }
 

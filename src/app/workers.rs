@@ -13,6 +13,7 @@ use crate::actors::panic::AbortOnPanic;
 use crate::config::{Config, Run};
 use crate::ports::Clock;
 use crate::ports::bus::Bus;
+use crate::ports::spans::Spans;
 use crate::workers::inventory::InventoryWorker;
 use crate::workers::notification::NotificationWorker;
 use crate::workers::runtime::Runtime;
@@ -36,6 +37,7 @@ impl Workers {
         stores: WorkerStores,
         bus: &Arc<dyn Bus>,
         clock: &Arc<dyn Clock>,
+        spans: &Spans,
         alone: Option<&File>,
     ) -> anyhow::Result<Self> {
         let (stop, stopping) = watch::channel(false);
@@ -45,7 +47,7 @@ impl Workers {
                 .inventory
                 .context("the inventory worker is to run, but store.inventory_url is none")?;
             let worker = InventoryWorker::new(store);
-            threads.push(start(runtime(worker, config, bus, clock), stopping.clone()));
+            threads.push(start(runtime(worker, config, bus, clock, spans), stopping.clone()));
         }
         if run.notification {
             let store = stores
@@ -59,7 +61,7 @@ impl Workers {
                 Some(_) => worker.alone_since(clock.now()),
                 None => worker,
             };
-            let runtime = runtime(worker, config, bus, clock).with_batches_of(at_a_time);
+            let runtime = runtime(worker, config, bus, clock, spans).with_batches_of(at_a_time);
             threads.push(start(runtime, stopping));
         }
         Ok(Self { threads, stop })
@@ -82,11 +84,13 @@ fn runtime<W>(
     config: &Config,
     bus: &Arc<dyn Bus>,
     clock: &Arc<dyn Clock>,
+    spans: &Spans,
 ) -> Runtime<W> {
     Runtime {
         worker: Arc::new(worker),
         bus: Arc::clone(bus),
         clock: Arc::clone(clock),
+        spans: spans.clone(),
         batch_size: config.workers.batch_size,
         prefetch: config.workers.prefetch,
     }

@@ -12,6 +12,9 @@ const PREFIX: &str = "SKALD_";
 pub const CONFIG: &str = "SKALD_CONFIG";
 const ELSEWHERE: [&str; 3] = [CONFIG, "SKALD_URL", "SKALD_MANAGEMENT_URL"];
 
+/// What other programs call settings of ours. Our own name beats it.
+const ALIASES: [(&str, &str); 1] = [("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_url")];
+
 /// What Kubernetes sets in every container beside a service called `skald`, and what `scripts/stack` tells the tests.
 const FOREIGN: [&str; 3] = ["SKALD_PORT", "SKALD_SERVICE_", "SKALD_TEST_"];
 
@@ -19,20 +22,28 @@ const FOREIGN: [&str; 3] = ["SKALD_PORT", "SKALD_SERVICE_", "SKALD_TEST_"];
 /// not given.
 pub fn given(variables: impl Iterator<Item = (OsString, OsString)>) -> (Vec<Given>, Vec<Fault>) {
     let mut given = Vec::new();
+    let mut under_aliases = Vec::new();
     let mut faults = Vec::new();
     for (name, value) in variables {
         let name = name.to_string_lossy().into_owned();
-        if !is_setting(&name) || value.is_empty() {
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+        if !(is_setting(&name) || alias.is_some()) || value.is_empty() {
             continue;
         }
         let place = Place::Variable(name.clone());
-        match value.into_string() {
-            Ok(text) => {
-                given.push(Given { name: Cow::Owned(name), value: Value::Plain(text), place })
+        let value = match value.into_string() {
+            Ok(text) => Value::Plain(text),
+            Err(_) => {
+                faults.push(Fault { place, detail: "must be UTF-8".to_owned() });
+                continue;
             }
-            Err(_) => faults.push(Fault { place, detail: "must be UTF-8".to_owned() }),
+        };
+        match alias {
+            Some((_, key)) => under_aliases.push(Given { name: Cow::Borrowed(key), value, place }),
+            None => given.push(Given { name: Cow::Owned(name), value, place }),
         }
     }
+    given.extend(under_aliases);
     (given, faults)
 }
 

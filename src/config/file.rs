@@ -74,6 +74,8 @@ fn read(value: &DeValue<'_>) -> Value {
         DeValue::Integer(number) => {
             i64::from_str_radix(number.as_str(), number.radix()).map_or(other, Value::Integer)
         }
+        DeValue::Float(number) => Value::Decimal(number.as_str().to_owned()),
+        DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Array(entries) => {
             let entries: Option<Vec<String>> =
                 entries.iter().map(|entry| entry.get_ref().as_str().map(str::to_owned)).collect();

@@ -7,7 +7,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `actors`, `bus`, `log`, `mail`, `node`, `server`, `store`, `workers` | the settings of one concern |
+//! | `actors`, `bus`, `log`, `mail`, `node`, `server`, `store`, `telemetry`, `workers` | the settings of one concern |
 //! | `catalogue` | every setting there is |
 //! | `environment`, `file` | reading what was given, and where |
 //! | `sources` | the order of precedence |
@@ -27,6 +27,7 @@ mod server;
 mod settings;
 mod sources;
 mod store;
+mod telemetry;
 mod workers;
 
 use std::path::PathBuf;
@@ -42,6 +43,7 @@ pub use server::Server;
 pub use settings::{Fault, Origin, Place, Value};
 pub use sources::{ConfigError, Sources};
 pub use store::{Place as StorePlace, Store};
+pub use telemetry::Telemetry;
 pub use workers::{Run, Workers};
 
 use settings::Settings;
@@ -64,7 +66,7 @@ pub(super) const SETTINGS: [Setting; 2] = [
 /// The whole configuration, checked.
 ///
 /// A relative path counts from the current folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The folder of the embedded stores.
     pub data_dir: PathBuf,
@@ -86,6 +88,8 @@ pub struct Config {
     pub mail: Mail,
     /// What is logged, and how.
     pub log: Log,
+    /// What is told to monitoring systems.
+    pub telemetry: Telemetry,
 }
 
 impl Default for Config {
@@ -101,6 +105,7 @@ impl Default for Config {
             workers: Workers::default(),
             mail: Mail::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }
@@ -124,6 +129,7 @@ impl Config {
             workers: Workers::take(settings),
             mail: Mail::take(settings),
             log: Log::take(settings),
+            telemetry: Telemetry::take(settings),
         }
     }
 }

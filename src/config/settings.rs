@@ -63,6 +63,10 @@ pub enum Value {
     Text(String),
     /// A whole number in a file.
     Integer(i64),
+    /// A number with a fraction in a file, as it is written there.
+    Decimal(String),
+    /// A truth value in a file.
+    Boolean(bool),
     /// A list of strings in a file.
     List(Vec<String>),
     /// Something else in a file, by the name of its type.
@@ -74,6 +78,8 @@ impl fmt::Display for Value {
         match self {
             Self::Plain(text) | Self::Text(text) => write!(f, "{text:?}"),
             Self::Integer(number) => write!(f, "{number}"),
+            Self::Decimal(number) => f.write_str(number),
+            Self::Boolean(value) => write!(f, "{value}"),
             Self::List(entries) => write!(f, "{entries:?}"),
             Self::Other(kind) => write!(f, "a value of type {kind}"),
         }
@@ -208,6 +214,27 @@ impl Settings {
                 _ => return None,
             };
             Some(number).filter(|number| bounds.contains(number))?.try_into().ok()
+        })
+    }
+
+    /// Takes a number from 0 to 1.
+    pub fn fraction(&mut self, key: &'static str) -> Option<f64> {
+        self.take(key, "a number from 0 to 1", |value| {
+            let number: f64 = match value {
+                Value::Plain(text) | Value::Decimal(text) => text.parse().ok()?,
+                Value::Integer(number) => *number as f64,
+                _ => return None,
+            };
+            Some(number).filter(|number| (0.0..=1.0).contains(number))
+        })
+    }
+
+    /// Takes whether something is to be.
+    pub fn switch(&mut self, key: &'static str) -> Option<bool> {
+        self.take(key, "true or false", |value| match value {
+            Value::Plain(text) => text.parse().ok(),
+            Value::Boolean(value) => Some(*value),
+            _ => None,
         })
     }
 

@@ -1,8 +1,9 @@
 //! Commands, as the orchestrator writes and workers read them.
 
-use super::envelope::{Envelope, EnvelopeIn, MAX_BODY, Metadata, Payload, Trace, WRITER, rfc3339};
+use super::envelope::{Envelope, EnvelopeIn, MAX_BODY, Metadata, Payload, WRITER, rfc3339};
 use super::message::{Exchange, Message, Outgoing};
 use super::names::{MessageId, command_type};
+use super::trace::{TraceContext, trace_id};
 use crate::saga::effect::{Command, IdempotencyKey, Script, ScriptError};
 use crate::saga::id::QueueName;
 use crate::saga::json::Json;
@@ -18,7 +19,7 @@ pub fn write(
 ) -> Result<Outgoing, ScriptError> {
     let message_id = MessageId { saga: command.saga.id, sequence: command.sequence };
     let id = message_id.to_string();
-    let trace = Trace::of(command.saga, message_id);
+    let traceparent = TraceContext::of_message(command.saga, message_id).to_string();
     let time = rfc3339(command.asked_at);
     let name = command.name.as_str();
     let body = Envelope {
@@ -29,7 +30,7 @@ pub fn write(
         subject: &command.saga.birth.key,
         time: &time,
         datacontenttype: "application/json",
-        traceparent: Some(&trace.traceparent),
+        traceparent: Some(&traceparent),
         pattern: name,
         data: Payload {
             command_type: Some(command_type(name)),
@@ -37,7 +38,7 @@ pub fn write(
             data: &script.command(command)?,
             metadata: Metadata {
                 source: WRITER,
-                trace_id: trace.id(),
+                trace_id: trace_id(&traceparent),
                 timestamp: &time,
                 saga_id: command.saga.id,
                 sequence: Some(command.sequence),
@@ -57,7 +58,7 @@ pub fn write(
             id,
             kind: name.to_owned(),
             reply_to: Some(reply_to.to_string()),
-            traceparent: Some(trace.traceparent),
+            traceparent: Some(traceparent),
             body,
             death: None,
         },

@@ -7,10 +7,8 @@ use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::names::MessageId;
 use crate::saga::id::{SagaId, Sequence, Timestamp};
 use crate::saga::json::Json;
-use crate::saga::state::Saga;
 
 /// Who writes the messages, for their readers' logs.
 pub const WRITER: &str = "skald";
@@ -112,54 +110,4 @@ pub fn rfc3339(at: Timestamp) -> String {
     DateTime::from_timestamp_micros(at.0)
         .unwrap_or(DateTime::UNIX_EPOCH)
         .to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-/// A W3C trace context.
-pub(super) struct Trace {
-    pub traceparent: String,
-}
-
-impl Trace {
-    /// The context of a message: the submission's trace and whether it is sampled, or a trace made
-    /// of the saga's id, with a span of the message's own.
-    pub fn of(saga: &Saga, message: MessageId) -> Self {
-        let given = saga.birth.traceparent.as_deref().and_then(parts);
-        let own;
-        let (trace_id, sampled) = match given {
-            Some((trace_id, flags)) => (trace_id, flags & SAMPLED),
-            None => {
-                own = saga.id.0.as_simple().to_string();
-                (own.as_str(), SAMPLED)
-            }
-        };
-        // Odd, because a span id must not be zero; in steps of two, so that each message has its own.
-        let span = (saga.id.seed() | 1).wrapping_add(message.sequence.wrapping_mul(2));
-        Self { traceparent: format!("00-{trace_id}-{span:016x}-{sampled:02x}") }
-    }
-
-    pub fn id(&self) -> Option<&str> {
-        trace_id(&self.traceparent)
-    }
-}
-
-/// The flag of a trace that is recorded.
-const SAMPLED: u8 = 1;
-
-/// The trace id within a `traceparent`; none where it is not one.
-pub fn trace_id(traceparent: &str) -> Option<&str> {
-    parts(traceparent).map(|(trace_id, _)| trace_id)
-}
-
-/// The trace id and the flags of a `traceparent` of version 00.
-fn parts(traceparent: &str) -> Option<(&str, u8)> {
-    let rest = traceparent.strip_prefix("00-")?;
-    let (trace_id, rest) = rest.split_once('-')?;
-    let (span, flags) = rest.split_once('-')?;
-    let is_id = |id: &str, length| {
-        id.len() == length
-            && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-            && id.bytes().any(|b| b != b'0')
-    };
-    let flags = u8::from_str_radix(flags, 16).ok().filter(|_| flags.len() == 2)?;
-    (is_id(trace_id, 32) && is_id(span, 16)).then_some((trace_id, flags))
 }

@@ -1,9 +1,10 @@
 //! Domain events.
 
 use super::command::cause_of;
-use super::envelope::{Envelope, Metadata, Payload, Trace, WRITER, rfc3339};
+use super::envelope::{Envelope, Metadata, Payload, WRITER, rfc3339};
 use super::message::{Exchange, Message, Outgoing};
 use super::names::{MessageId, event_type};
+use super::trace::{TraceContext, trace_id};
 use crate::saga::effect::{Script, ScriptError};
 use crate::saga::event::Recorded;
 use crate::saga::state::Saga;
@@ -23,7 +24,7 @@ pub fn write(
     let Some(fact) = script.announcement(saga, recorded)? else { return Ok(None) };
     let message_id = MessageId { saga: saga.id, sequence: recorded.sequence };
     let id = message_id.to_string();
-    let trace = Trace::of(saga, message_id);
+    let traceparent = TraceContext::of_message(saga, message_id).to_string();
     let time = rfc3339(recorded.at);
     let body = Envelope {
         specversion: "1.0",
@@ -33,7 +34,7 @@ pub fn write(
         subject: &fact.subject,
         time: &time,
         datacontenttype: "application/json",
-        traceparent: Some(&trace.traceparent),
+        traceparent: Some(&traceparent),
         pattern: fact.name,
         data: Payload {
             command_type: None,
@@ -41,7 +42,7 @@ pub fn write(
             data: &fact.data,
             metadata: Metadata {
                 source: WRITER,
-                trace_id: trace.id(),
+                trace_id: trace_id(&traceparent),
                 timestamp: &time,
                 saga_id: saga.id,
                 sequence: Some(recorded.sequence),
@@ -61,7 +62,7 @@ pub fn write(
             kind: fact.name.to_owned(),
             correlation_id: None,
             reply_to: None,
-            traceparent: Some(trace.traceparent),
+            traceparent: Some(traceparent),
             body,
             death: None,
         },

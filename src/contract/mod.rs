@@ -18,3 +18,4 @@ pub mod letter;
 pub mod message;
 pub mod names;
 pub mod reply;
+pub mod trace;

@@ -15,6 +15,7 @@ use tracing::{Instrument, Span, field};
 
 use super::guard::Guard;
 use super::problem::{Kind, Problem};
+use super::span::{RequestSpan, Tracer};
 use super::trace::{TRACEPARENT, Trace};
 use super::{dashboard, meter};
 
@@ -42,11 +43,15 @@ const COMMON_HEADERS: [(HeaderName, HeaderValue); 5] = [
 /// Lets a request in, if it may come in, and finishes its answer.
 pub async fn edge(
     guard: web::Data<Guard>,
+    tracer: web::Data<Tracer>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
-    let trace = Trace::of(request.headers());
+    let caller = Trace::of(request.headers());
+    let traced = tracer.begin(caller.as_ref(), request.path());
+    let echo = caller.as_ref().and_then(Trace::header);
+    let trace = traced.as_ref().map(RequestSpan::trace).or(caller);
     let span = tracing::info_span!(
         "request",
         method = %request.method(),
@@ -56,7 +61,6 @@ pub async fn edge(
         orderId = field::Empty,
         sagaId = field::Empty,
     );
-    let echo = trace.as_ref().and_then(Trace::header);
     if let Some(trace) = trace {
         request.extensions_mut().insert(trace);
     }
@@ -70,6 +74,9 @@ pub async fn edge(
     }
     log(&span, &response);
     meter::count(&response, began.elapsed());
+    if let Some(traced) = traced {
+        tracer.end(&traced, &response);
+    }
     if let Some(page) = problem_page(&response) {
         response = response.into_response(page);
     }

@@ -14,7 +14,7 @@ use metrics::gauge;
 use tokio::time::timeout;
 
 use super::blocking::Blocking;
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::stats::sagas_by_status;
 use crate::ports::StoreError;
 use crate::ports::bus::Bus;
@@ -36,6 +36,9 @@ const REPLIES: &str = "skald.replies";
 /// Asks a store whether it is there. Blocks.
 pub type Ping = Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync>;
 
+/// Writes the metrics in Prometheus' text format.
+pub type Exposition = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// What a process needs to do its work, and what it counts.
 pub struct Health {
     /// The stores that must answer, by name.
@@ -46,8 +49,8 @@ pub struct Health {
     pub orchestrator: Option<Arc<dyn Orchestrator>>,
     /// Counts sagas, where this process is a node.
     pub queries: Option<Arc<dyn Queries>>,
-    /// Writes the metrics in Prometheus' text format.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Writes the metrics; none where nothing is counted.
+    pub metrics: Option<Exposition>,
     /// How the stores are called.
     pub blocking: Arc<Blocking>,
 }
@@ -70,9 +73,15 @@ pub async fn readyz(health: web::Data<Health>, request: HttpRequest) -> HttpResp
 }
 
 /// `GET /metrics`. What only somebody who asks wants to know is found out now.
-pub async fn metrics(health: web::Data<Health>) -> HttpResponse {
+pub async fn metrics(health: web::Data<Health>) -> Result<HttpResponse, Problem> {
+    let Some(write) = &health.metrics else {
+        return Err(Problem::new(
+            Kind::NotFound,
+            "nothing is counted here: telemetry.metrics is false",
+        ));
+    };
     tokio::join!(health.show_checks(), health.show_sagas(), health.show_queues());
-    HttpResponse::Ok().insert_header(METRICS).body((health.metrics)())
+    Ok(HttpResponse::Ok().insert_header(METRICS).body(write()))
 }
 
 impl Health {

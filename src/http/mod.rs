@@ -6,7 +6,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `edge`, `guard`, `meter` | what every request passes; which hosts and origins are let in; how long it took |
+//! | `edge`, `guard`, `meter`, `span` | what every request passes; which hosts and origins are let in; how long it took, for metrics and for traces |
 //! | `problem`, `problem_kind` | errors, RFC 9457 |
 //! | `body`, `params`, `page`, `prefer`, `idempotency`, `trace` | reading requests |
 //! | `submit`, `orders`, `cancel`, `sagas`, `dead_letters`, `inventory`, `stats`, `nodes`, `health` | the resources |
@@ -43,6 +43,7 @@ mod saga_view;
 mod sagas;
 mod server;
 mod services;
+mod span;
 mod stats;
 mod step_view;
 mod submit;
@@ -50,7 +51,7 @@ mod time;
 mod trace;
 
 pub use blocking::Blocking;
-pub use health::{Health, Ping};
+pub use health::{Exposition, Health, Ping};
 pub use page::encode;
 pub use server::{Options, serve, serve_health};
 pub use services::{Api, Services, Settings};
@@ -61,11 +62,12 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 
 use guard::Guard;
 use problem::Problem;
+use span::Tracer;
 
 /// Adds every route, behind the guard.
 pub fn configure(config: &mut ServiceConfig, api: Data<Api>) {
-    let (guard, health) = (api.guard.clone(), api.health.clone());
-    config.app_data(api).app_data(guard).app_data(health).service(
+    let (guard, health, tracer) = (api.guard.clone(), api.health.clone(), api.tracer.clone());
+    config.app_data(api).app_data(guard).app_data(health).app_data(tracer).service(
         web::scope("")
             .wrap(from_fn(edge::edge))
             .service(
@@ -94,8 +96,13 @@ pub fn configure(config: &mut ServiceConfig, api: Data<Api>) {
 }
 
 /// Adds what machines ask of a process without an API, behind the guard.
-fn configure_health(config: &mut ServiceConfig, guard: Data<Guard>, health: Data<Health>) {
-    config.app_data(guard).app_data(health).service(
+fn configure_health(
+    config: &mut ServiceConfig,
+    guard: Data<Guard>,
+    health: Data<Health>,
+    tracer: Data<Tracer>,
+) {
+    config.app_data(guard).app_data(health).app_data(tracer).service(
         web::scope("")
             .wrap(from_fn(edge::edge))
             .configure(for_machines)

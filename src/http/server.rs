@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
@@ -10,7 +11,10 @@ use actix_web::{App, HttpServer};
 
 use super::guard::Guard;
 use super::services::Api;
+use super::span::Tracer;
 use super::{Health, configure, configure_health};
+use crate::ports::clock::SystemClock;
+use crate::ports::spans::Spans;
 
 /// Clients that send one order after another keep their connection over a coffee break.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -57,8 +61,13 @@ pub fn serve_health(
     listener: TcpListener,
 ) -> io::Result<Server> {
     let (guard, health) = (Data::new(Guard::new(host_names)), Data::new(health));
+    // Machines that ask have no trace.
+    let tracer = Tracer { spans: Spans::default(), clock: Arc::new(SystemClock) };
+    let tracer = Data::new(tracer);
     let app = move || {
-        App::new().configure(|config| configure_health(config, guard.clone(), health.clone()))
+        App::new().configure(|config| {
+            configure_health(config, guard.clone(), health.clone(), tracer.clone());
+        })
     };
     let server = HttpServer::new(app).workers(1).disable_signals().listen(listener)?;
     Ok(server.run())

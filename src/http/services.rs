@@ -10,9 +10,10 @@ use tokio::time::timeout;
 
 use super::blocking::Blocking;
 use super::guard::Guard;
-use super::health::{Health, Ping};
+use super::health::{Exposition, Health, Ping};
 use super::idempotency::InFlight;
 use super::problem::Problem;
+use super::span::Tracer;
 use crate::ports::bus::Bus;
 use crate::ports::door::Door;
 use crate::ports::inventory::InventoryStore;
@@ -21,6 +22,7 @@ use crate::ports::letters::Letters;
 use crate::ports::notification::NotificationStore;
 use crate::ports::orchestrator::Orchestrator;
 use crate::ports::queries::Queries;
+use crate::ports::spans::Spans;
 use crate::ports::{Clock, StoreError};
 use crate::saga::check::Checked;
 use crate::saga::id::{DefinitionRef, Timestamp};
@@ -47,8 +49,10 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Every definition that a saga may run.
     pub definitions: HashMap<DefinitionRef, Arc<Checked>>,
-    /// Writes the metrics in Prometheus' text format.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Writes the metrics; none where nothing is counted.
+    pub metrics: Option<Exposition>,
+    /// Where spans go.
+    pub spans: Spans,
 }
 
 impl Services {
@@ -67,7 +71,7 @@ impl Services {
             bus: Arc::clone(&self.bus),
             orchestrator: Some(Arc::clone(&self.orchestrator)),
             queries: Some(Arc::clone(&self.queries)),
-            metrics: Arc::clone(&self.metrics),
+            metrics: self.metrics.clone(),
             blocking,
         }
     }
@@ -88,6 +92,7 @@ pub struct Api {
     pub(super) blocking: Arc<Blocking>,
     pub(super) guard: Data<Guard>,
     pub(super) health: Data<Health>,
+    pub(super) tracer: Data<Tracer>,
     pub(super) in_flight: InFlight,
     pub(super) started_at: Timestamp,
     stopping: watch::Sender<bool>,
@@ -100,6 +105,10 @@ impl Api {
         Self {
             guard: Data::new(Guard::new(&settings.host_names)),
             health: Data::new(services.health(Arc::clone(&blocking))),
+            tracer: Data::new(Tracer {
+                spans: services.spans.clone(),
+                clock: Arc::clone(&services.clock),
+            }),
             blocking,
             in_flight: InFlight::default(),
             stopping: watch::Sender::new(false),

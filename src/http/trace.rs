@@ -2,6 +2,8 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::contract::trace::TraceContext;
+
 /// The header that carries it.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -53,6 +55,12 @@ impl Trace {
     /// The header's value.
     pub fn header(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.0).ok()
+    }
+}
+
+impl From<TraceContext> for Trace {
+    fn from(context: TraceContext) -> Self {
+        Self(context.to_string())
     }
 }
 

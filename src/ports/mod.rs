@@ -17,6 +17,7 @@ pub mod notification;
 pub mod orchestrator;
 pub mod queries;
 pub mod source;
+pub mod spans;
 pub mod work;
 
 pub use clock::Clock;

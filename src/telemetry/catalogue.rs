@@ -144,4 +144,10 @@ pub const CATALOGUE: &[Metric] = &[
         "skald_http_request_duration_seconds",
         "How long requests took, by method, route and status.",
     ),
+    // Traces.
+    counter(
+        "skald_spans_total",
+        "Spans that were recorded, by what became of them.",
+        &[&[("outcome", "sent")], &[("outcome", "lost")]],
+    ),
 ];

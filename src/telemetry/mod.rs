@@ -1,8 +1,10 @@
-//! Logs and metrics.
+//! Logs, metrics and traces.
 
 pub mod catalogue;
 mod json_lines;
+mod otlp_client;
 mod recorder;
+mod traces;
 
 use std::io::{self, IsTerminal};
 
@@ -14,8 +16,9 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, prelude::*, registry};
 use crate::config::{Log, LogFormat};
 use json_lines::JsonLines;
 pub use recorder::{Metrics, metrics};
+pub use traces::{Traces, traces};
 
-/// Why there are no logs or no metrics.
+/// Why there are no logs, metrics or traces.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter can't be understood.
@@ -27,6 +30,9 @@ pub enum TelemetryError {
     /// This process counts for somebody else already.
     #[error("the metrics can't be set up: {0}")]
     Metrics(String),
+    /// Traces can't be sent.
+    #[error("traces can't be sent: {0}; check telemetry.otlp_url")]
+    Traces(String),
 }
 
 /// The AMQP library logs messages that reached no queue with all they hold. Whoever published them

@@ -110,6 +110,7 @@ impl Town {
             catalogue: self.catalogue.clone(),
             definition: definition().unwrap().reference(),
             sleep_after: Duration::from_secs(60),
+            spans: Default::default(),
             max_outstanding: MAX_OUTSTANDING,
         };
         NodeRunner::start(Membership { leases, identity, lease }, surroundings).await.unwrap()

@@ -107,6 +107,7 @@ impl Rig {
                 definition: reference,
                 sleep_after,
                 max_outstanding: MAX_OUTSTANDING_HERE,
+                spans: Default::default(),
             },
         )
         .await

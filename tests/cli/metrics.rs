@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use skald::telemetry::catalogue::{CATALOGUE, Kind};
 
-use super::program::{Going, run};
+use super::program::{Going, run, skald};
 
 /// Shows only once an attempt came to nothing, which needs a fault.
 const AFTER_A_FAULT: &str = "skald_step_setbacks_total";
@@ -110,4 +110,16 @@ fn health_gives_up_on_a_server_that_says_nothing() {
     let ended = run(&["health", "--url", &url]);
     assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{ended:?}");
     assert!(ended.err.contains("within 5 s"), "{}", ended.err);
+}
+
+#[test]
+fn metrics_can_be_switched_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = skald(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    command.env("SKALD_TELEMETRY_METRICS", "false");
+    let server = Going::start(command);
+    let (status, body) = server.request("GET", "/metrics", "", "");
+    assert_eq!(status, 404, "{body}");
+    assert!(body.contains("telemetry.metrics is false"), "{body}");
+    assert_eq!(server.request("GET", "/readyz", "", "").0, 200);
 }

@@ -53,7 +53,8 @@ impl Site {
             notification: Some(port.clone()),
             clock: port,
             definitions: [(world.definition.reference(), world.definition.clone())].into(),
-            metrics: Arc::new(|| "skald_sagas_total 1\n".to_owned()),
+            metrics: Some(Arc::new(|| "skald_sagas_total 1\n".to_owned())),
+            spans: Default::default(),
         };
         let settings = Settings { host_names: vec!["skald.example".to_owned()], store_calls: 4 };
         let api = Data::new(Api::new(change(services), &settings));

@@ -149,7 +149,8 @@ async fn a_graceful_stop_lets_requests_finish() {
         notification: None,
         clock: port,
         definitions: Default::default(),
-        metrics: Arc::new(String::new),
+        metrics: None,
+        spans: Default::default(),
     };
     let settings = Settings { host_names: Vec::new(), store_calls: 1 };
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

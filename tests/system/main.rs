@@ -21,6 +21,8 @@ mod installation;
 mod kill;
 mod listener;
 mod many;
+#[path = "../support/otlp_receiver.rs"]
+mod otlp_receiver;
 #[path = "../support/postgres_server.rs"]
 mod postgres_server;
 mod process;
@@ -33,5 +35,6 @@ mod smtp_sink;
 #[path = "../support/stack.rs"]
 mod stack;
 mod trace;
+mod tracing;
 mod until;
 mod workers_away;

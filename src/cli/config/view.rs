@@ -54,6 +54,8 @@ fn typed(value: &Value) -> Json {
     match value {
         Value::Plain(text) | Value::Text(text) => json!(text),
         Value::Integer(number) => json!(number),
+        Value::Decimal(text) => json!(text.parse::<f64>().ok()),
+        Value::Boolean(value) => json!(value),
         Value::List(entries) => json!(entries),
         Value::Other(kind) => json!(kind),
     }

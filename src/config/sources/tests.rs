@@ -91,6 +91,46 @@ fn every_setting_can_be_given_in_the_file_and_by_variables() {
 }
 
 #[test]
+fn what_others_call_the_collector_is_understood_and_our_own_name_beats_it() {
+    let alias = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://theirs:4318");
+    let own = ("SKALD_TELEMETRY_OTLP_URL", "https://ours/otlp");
+    let url = |variables: &[(&str, &str)]| {
+        resolve(Sources::default(), variables, "telemetry.otlp_url = 'http://file:1'")
+            .unwrap()
+            .telemetry
+            .otlp_url
+    };
+    assert_eq!(url(&[]).as_deref(), Some("http://file:1"));
+    assert_eq!(url(&[alias]).as_deref(), Some("http://theirs:4318"));
+    assert_eq!(url(&[alias, own]).as_deref(), Some("https://ours/otlp"));
+    assert_eq!(url(&[("SKALD_TELEMETRY_OTLP_URL", "none")]), None);
+    let wrong = [("OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://theirs:4317")];
+    let faults = resolve(Sources::default(), &wrong, "").unwrap_err();
+    assert!(
+        faults[0].starts_with("environment variable OTEL_EXPORTER_OTLP_ENDPOINT"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn a_ratio_is_a_number_from_0_to_1_and_a_switch_is_true_or_false() {
+    for (line, fits) in [
+        ("telemetry.sample_ratio = 0.25", true),
+        ("telemetry.sample_ratio = 1", true),
+        ("telemetry.sample_ratio = 1.5", false),
+        ("telemetry.sample_ratio = nan", false),
+        ("telemetry.sample_ratio = '0.5'", false),
+        ("telemetry.metrics = false", true),
+        ("telemetry.metrics = 'false'", false),
+        ("telemetry.metrics = 0", false),
+    ] {
+        assert_eq!(resolve(Sources::default(), &[], line).is_ok(), fits, "{line}");
+    }
+    let config = resolve(Sources::default(), &[("SKALD_TELEMETRY_SAMPLE_RATIO", "0.25")], "");
+    assert_eq!(config.unwrap().telemetry.sample_ratio, 0.25);
+}
+
+#[test]
 fn no_mail_server_can_be_asked_for_in_spite_of_the_file() {
     let file = "mail.url = 'smtp://mail.example.com'";
     let variables = [("SKALD_MAIL_URL", "none")];

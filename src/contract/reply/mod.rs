@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 pub use read::{MAX_DEPTH, MAX_RESULT, ReplyError, Unexplained, read};
 
-use super::envelope::{Envelope, Metadata, Payload, WRITER, rfc3339, trace_id};
+use super::envelope::{Envelope, Metadata, Payload, WRITER, rfc3339};
 use super::message::{Exchange, Message, Outgoing};
 use super::names::{MessageId, event_type};
+use super::trace::trace_id;
 use crate::saga::event::Reason;
 use crate::saga::id::Timestamp;
 use crate::saga::json::Json;

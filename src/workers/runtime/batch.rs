@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 
 use crate::contract::command;
-use crate::contract::envelope::trace_id;
 use crate::contract::message::{Message, Outgoing};
 use crate::contract::reply::{self, ReplyBody, WorkOutcome};
+use crate::contract::trace::{TraceContext, trace_id};
+use crate::ports::Clock;
 use crate::ports::bus::Delivery;
+use crate::ports::spans::{Span, Spans, messages, new_span};
 use crate::saga::check::is_name;
 use crate::saga::id::Timestamp;
 use crate::workers::worker::{Answer, Poison, Worker};
@@ -30,14 +32,24 @@ pub fn next_batch(waiting: &mut VecDeque<Delivery>) -> Vec<Delivery> {
 pub struct Done {
     /// The command.
     pub command: Delivery,
-    /// The reply.
-    pub reply: Option<Outgoing>,
+    /// The reply, and the span in which it goes out, if its trace is recorded.
+    pub reply: Option<Reply>,
 }
+
+/// A reply, and the span in which it goes out.
+type Reply = (Outgoing, Option<Span>);
 
 /// Does a batch. Whatever is not among the outcome is settled already. Blocks.
 ///
 /// If it panics, all its deliveries are dropped and come again.
-pub fn work<W: Worker>(worker: &W, batch: Vec<Delivery>, now: Timestamp) -> Vec<Done> {
+pub fn work<W: Worker>(
+    worker: &W,
+    batch: Vec<Delivery>,
+    clock: &dyn Clock,
+    spans: &Spans,
+) -> Vec<Done> {
+    let (now, queue) = (clock.now(), worker.queue());
+    let trace = Trace { spans, queue: queue.as_str(), from: now };
     let mut commands = Vec::with_capacity(batch.len());
     let mut deliveries = Vec::with_capacity(batch.len());
     for delivery in batch {
@@ -46,20 +58,25 @@ pub fn work<W: Worker>(worker: &W, batch: Vec<Delivery>, now: Timestamp) -> Vec<
                 commands.push(command);
                 deliveries.push(delivery);
             }
-            Err(poison) => bury(delivery, &poison),
+            Err(poison) => {
+                trace.processed(&delivery.message, now, Some("rejected"));
+                bury(delivery, &poison);
+            }
         }
     }
     if commands.is_empty() {
         return Vec::new();
     }
     let answers = worker.handle(&commands, now);
+    let to = clock.now();
     let done = deliveries.into_iter().zip(answers).filter_map(|(command, answer)| {
         let answer = answer
             .inspect(|answer| report(&command.message, answer))
-            .and_then(|answer| write(&command, &answer, now));
+            .and_then(|answer| trace.reply(&command.message, &answer, to));
         match answer {
             Ok(reply) => Some(Done { command, reply }),
             Err(poison) => {
+                trace.processed(&command.message, to, Some("rejected"));
                 bury(command, &poison);
                 None
             }
@@ -79,9 +96,51 @@ fn read<W: Worker>(worker: &W, delivery: &Delivery) -> Result<W::Command, Poison
     worker.read(command)
 }
 
-fn write(command: &Delivery, answer: &Answer, now: Timestamp) -> Result<Option<Outgoing>, Poison> {
-    reply::write(&command.message, answer.name, &answer.body, now)
+fn write(command: &Message, answer: &Answer, now: Timestamp) -> Result<Option<Outgoing>, Poison> {
+    reply::write(command, answer.name, &answer.body, now)
         .map_err(|error| Poison(format!("the answer can't be written: {error}")))
+}
+
+/// What a batch that began at `from` looks like in the traces of its commands.
+struct Trace<'a> {
+    spans: &'a Spans,
+    queue: &'a str,
+    from: Timestamp,
+}
+
+impl Trace<'_> {
+    /// A command is done; the span that tells so, if its trace is recorded.
+    fn processed(
+        &self,
+        command: &Message,
+        to: Timestamp,
+        error: Option<&'static str>,
+    ) -> Option<TraceContext> {
+        let span = messages::processed(self.spans, command, self.queue, self.from, to, error)?;
+        let context = span.context;
+        self.spans.record(span);
+        Some(context)
+    }
+
+    /// The reply to a command that is done, in a span of its own below the command's.
+    fn reply(
+        &self,
+        command: &Message,
+        answer: &Answer,
+        to: Timestamp,
+    ) -> Result<Option<Reply>, Poison> {
+        let error = matches!(answer.body, ReplyBody::Retryable).then_some("retryable");
+        let Some(processed) = self.processed(command, to, error) else {
+            return Ok(write(command, answer, self.from)?.map(|reply| (reply, None)));
+        };
+        let own = processed.with_span(new_span());
+        let traced = Message { traceparent: Some(own.to_string()), ..command.clone() };
+        let reply = write(&traced, answer, self.from)?;
+        Ok(reply.map(|reply| {
+            let span = messages::sending(self.spans, &reply, Some(processed.span), to);
+            (reply, span)
+        }))
+    }
 }
 
 fn bury(delivery: Delivery, poison: &Poison) {

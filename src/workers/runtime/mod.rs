@@ -29,6 +29,7 @@ use replies::Replies;
 use super::worker::Worker;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, BusError, Deliveries, Delivery};
+use crate::ports::spans::Spans;
 use crate::saga::id::QueueName;
 
 /// How long a stop waits for the batch at work and for its replies. A batch takes milliseconds, and a
@@ -46,6 +47,8 @@ pub struct Runtime<W> {
     pub bus: Arc<dyn Bus>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where spans go.
+    pub spans: Spans,
     /// How many commands are done in one transaction at most.
     pub batch_size: usize,
     /// How many commands are held unsettled at most: at work, gathering, or waiting for their
@@ -91,7 +94,8 @@ impl<W: Worker> Runtime<W> {
 
     /// Works until told to stop or until the consumer is over.
     async fn consume(&self, mut deliveries: Deliveries, stop: &mut watch::Receiver<bool>) {
-        let mut replies = Replies::new(Arc::clone(&self.bus));
+        let mut replies =
+            Replies::new(Arc::clone(&self.bus), self.spans.clone(), Arc::clone(&self.clock));
         let meters = BatchMeters::of(&self.worker.queue());
         let mut arrived = Vec::new();
         let mut waiting = VecDeque::new();
@@ -131,11 +135,11 @@ impl<W: Worker> Runtime<W> {
 
     fn start(&self, batch: Vec<Delivery>, meters: BatchMeters) -> JoinHandle<Vec<Done>> {
         let worker = Arc::clone(&self.worker);
-        let now = self.clock.now();
+        let (clock, spans) = (Arc::clone(&self.clock), self.spans.clone());
         spawn_blocking(move || {
             meters.commands.record(batch.len() as f64);
             let began = Instant::now();
-            let done = work(&*worker, batch, now);
+            let done = work(&*worker, batch, clock.as_ref(), &spans);
             meters.duration.record(began.elapsed());
             done
         })
@@ -164,7 +168,7 @@ fn answer(replies: &mut Replies, done: Result<Vec<Done>, JoinError>) {
     match done {
         Ok(done) => {
             replies.send(done.into_iter().filter_map(|Done { command, reply }| match reply {
-                Some(reply) => Some((command, reply)),
+                Some((reply, span)) => Some((command, reply, span)),
                 None => {
                     command.ack();
                     None

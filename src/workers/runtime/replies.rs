@@ -9,7 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::contract::message::Outgoing;
+use crate::ports::Clock;
 use crate::ports::bus::{Bus, Delivery, Receipt, Settlement};
+use crate::ports::spans::{Span, Spans, messages};
 
 /// How long a reply that was not taken waits before it is sent again: long enough for a full queue
 /// to shrink, short against the time-outs of steps.
@@ -27,6 +29,8 @@ const BATCH: usize = 512;
 /// Bounded by the consumer's prefetch: each of them holds an unsettled delivery.
 pub struct Replies {
     bus: Arc<dyn Bus>,
+    spans: Spans,
+    clock: Arc<dyn Clock>,
     open: HashMap<u64, Reply>,
     sent_ever: u64,
     outlet: mpsc::UnboundedSender<(u64, Settlement)>,
@@ -38,15 +42,17 @@ pub struct Replies {
 struct Reply {
     command: Delivery,
     outgoing: Outgoing,
+    /// The span in which it goes out; none where its trace is not recorded.
+    span: Option<Span>,
     unroutable: u32,
 }
 
 impl Replies {
     /// Nothing on its way to `bus` yet.
-    pub fn new(bus: Arc<dyn Bus>) -> Self {
+    pub fn new(bus: Arc<dyn Bus>, spans: Spans, clock: Arc<dyn Clock>) -> Self {
         let (outlet, settlements) = mpsc::unbounded_channel();
         let (open, paused) = (HashMap::new(), VecDeque::new());
-        Self { bus, open, sent_ever: 0, outlet, settlements, paused }
+        Self { bus, spans, clock, open, sent_ever: 0, outlet, settlements, paused }
     }
 
     /// Whether every reply was confirmed.
@@ -55,8 +61,8 @@ impl Replies {
     }
 
     /// Sends replies to commands, each of which is acknowledged once its reply is confirmed.
-    pub fn send(&mut self, replies: impl IntoIterator<Item = (Delivery, Outgoing)>) {
-        let reply = |(command, outgoing)| Reply { command, outgoing, unroutable: 0 };
+    pub fn send(&mut self, replies: impl IntoIterator<Item = (Delivery, Outgoing, Option<Span>)>) {
+        let reply = |(command, outgoing, span)| Reply { command, outgoing, span, unroutable: 0 };
         self.publish(replies.into_iter().map(reply));
     }
 
@@ -103,7 +109,13 @@ impl Replies {
 
     fn settle(&mut self, mut reply: Reply, settlement: Settlement) {
         match settlement {
-            Settlement::Confirmed => return reply.command.ack(),
+            Settlement::Confirmed => {
+                if let Some(span) = reply.span.take() {
+                    let ended = messages::settled(span, settlement, self.clock.now());
+                    ended.into_iter().for_each(|span| self.spans.record(span));
+                }
+                return reply.command.ack();
+            }
             Settlement::Rejected | Settlement::Unknown => {}
             Settlement::Unroutable => {
                 reply.unroutable += 1;
@@ -129,6 +141,7 @@ mod tests {
     use super::*;
     use crate::contract::message::{Exchange, Message};
     use crate::ports::bus::{BusError, Deliveries, QueueDepth, QueueSpec, Settle, Verdict};
+    use crate::ports::clock::SystemClock;
     use crate::saga::id::QueueName;
 
     /// A bus that rejects whatever it is given.
@@ -184,12 +197,13 @@ mod tests {
     #[tokio::test]
     async fn a_rejected_reply_is_sent_again_after_a_pause() {
         let bus = Arc::new(Full::default());
-        let mut replies = Replies::new(bus.clone());
+        let clock = Arc::new(SystemClock);
+        let mut replies = Replies::new(bus.clone(), Spans::default(), clock);
         let began = Instant::now();
         let (exchange, routing_key) = (Exchange::Default, "replies".to_owned());
         let command = Delivery::new(Arc::new(message()), 0, Box::new(Unsettled));
         let outgoing = Outgoing { exchange, routing_key, message: message() };
-        replies.send([(command, outgoing)]);
+        replies.send([(command, outgoing, None)]);
         while bus.rejected.load(Ordering::SeqCst) < 3 {
             assert!(!replies.is_empty());
             replies.proceed().await;

@@ -124,6 +124,7 @@ impl Rig {
             worker: Arc::clone(worker),
             bus: Arc::clone(&self.bus),
             clock: self.clock.clone(),
+            spans: Default::default(),
             batch_size: BATCH,
             prefetch: PREFETCH,
         };
