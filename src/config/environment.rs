@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 
-use super::settings::{Fault, Given, Place, Value};
+use super::given::{Fault, Given, Place, Value};
 
 /// What all our variables begin with.
 const PREFIX: &str = "SKALD_";

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use toml::de::{DeTable, DeValue, Error};
 
-use super::settings::{Fault, Given, Place, Value};
+use super::given::{Fault, Given, Place, Value};
 
 /// The settings in `text`, which came from the file at `path`.
 ///

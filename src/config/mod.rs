@@ -12,13 +12,14 @@
 //! | `environment`, `file` | reading what was given, and where |
 //! | `sources` | the order of precedence |
 //! | `secret` | what must not be shown |
-//! | `settings` | taking apart what was given; faults |
+//! | `given`, `settings` | what was given, faults; taking it apart |
 
 mod actors;
 mod bus;
 mod catalogue;
 mod environment;
 mod file;
+mod given;
 mod log;
 mod mail;
 mod node;
@@ -35,12 +36,12 @@ use std::path::PathBuf;
 pub use actors::Actors;
 pub use bus::Bus;
 pub use catalogue::{Setting, Unset, catalogue};
+pub use given::{Fault, Origin, Place, Value};
 pub use log::{Log, LogFormat};
 pub use mail::Mail;
 pub use node::Node;
 pub use secret::Secret;
 pub use server::Server;
-pub use settings::{Fault, Origin, Place, Value};
 pub use sources::{ConfigError, Sources};
 pub use store::{Place as StorePlace, Store};
 pub use telemetry::Telemetry;

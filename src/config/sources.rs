@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::settings::{Fault, Given, Origin, Place, Settings, Value};
+use super::given::{Fault, Given, Origin, Place, Value};
+use super::settings::Settings;
 use super::{Config, environment, file};
 
 /// The file that is read if no other is named, from the current folder, if it is there.
