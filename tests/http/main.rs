@@ -24,5 +24,6 @@ mod orders;
 mod pages;
 mod retry_form;
 mod sagas;
+mod spans;
 mod submit;
 mod world;
