@@ -20,7 +20,7 @@
 //! | [`orders`] | the shipped order saga |
 //! | [`ports`] | what the surroundings must offer |
 //! | [`journal`] | pure machines: batches, marks, feeds |
-//! | [`store`], [`bus`], [`workers`], [`event_log`] | the surroundings |
+//! | [`store`], [`bus`], [`coordination`], [`workers`], [`event_log`] | the surroundings |
 //! | [`actors`] | the shells around the core |
 //! | [`http`] | REST and dashboard |
 //! | [`config`], [`telemetry`], [`app`], [`cli`] | putting it together |
@@ -33,6 +33,7 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod contract;
+pub mod coordination;
 pub mod event_log;
 pub mod http;
 pub mod journal;

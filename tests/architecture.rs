@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("shards", &["saga", "contract", "orders", "ports"]),
     ("store", &["saga", "contract", "orders", "ports"]),
     ("bus", &["saga", "contract", "orders", "ports"]),
+    ("coordination", &["saga", "contract", "orders", "ports"]),
     ("workers", &["saga", "contract", "orders", "ports"]),
     ("actors", &["saga", "contract", "orders", "ports", "journal", "shards"]),
     ("http", &["saga", "contract", "orders", "ports"]),
@@ -38,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "ports",
             "store",
             "bus",
+            "coordination",
             "workers",
             "actors",
             "http",
@@ -55,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "ports",
             "store",
             "bus",
+            "coordination",
             "workers",
             "actors",
             "http",
@@ -77,6 +80,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("opentelemetry", &["telemetry"]),
     ("ureq::", &["telemetry"]),
     ("lettre::", &["workers"]),
+    // App, cli and config name modules of this name.
+    ("redis::", &["coordination", "app", "cli", "config"]),
     ("spawn_blocking", &["actors", "workers", "http", "app", "event_log"]),
 ];
 

@@ -11,6 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use skald::actors::{MAX_OUTSTANDING, Membership, NodeRunner, Surroundings};
 use skald::bus::in_process::InProcessBus;
 use skald::bus::topology;
+use skald::coordination::in_process::InProcessPokes;
 use skald::orders::definition::definition;
 use skald::orders::money::Currency;
 use skald::orders::script::OrderScript;
@@ -90,6 +91,7 @@ async fn start(folder: &Path) -> anyhow::Result<(NodeRunner, Arc<dyn Bus>)> {
         door: stores.door,
         letters: stores.letters,
         bus: Arc::clone(&bus),
+        pokes: Arc::new(InProcessPokes::default()),
         clock: Arc::new(SystemClock),
         catalogue,
         definition: reference,

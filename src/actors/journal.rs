@@ -16,6 +16,7 @@ use super::shard::Halt;
 use crate::journal::batcher::{Batcher, Limits, Settled};
 use crate::ports::StoreError;
 use crate::ports::ledger::{Batch, Entry, EntryOutcome, Ledger, Marks, Shard};
+use crate::ports::pokes::Pokes;
 
 /// How long marks may stay unwritten while nothing else is: long enough to be free, short enough
 /// that a restart re-sends little.
@@ -60,6 +61,7 @@ pub struct Journal {
     ledger: Arc<dyn Ledger>,
     blocking: Blocking,
     publisher: Addr<Publisher>,
+    pokes: Arc<dyn Pokes>,
     deposed: Recipient<Deposed>,
     shared: Rc<Shared>,
     flushed: Marks,
@@ -110,6 +112,7 @@ impl Journal {
         epoch: i64,
         ledger: Arc<dyn Ledger>,
         publisher: Addr<Publisher>,
+        pokes: Arc<dyn Pokes>,
         deposed: Recipient<Deposed>,
         shared: Rc<Shared>,
     ) -> Self {
@@ -120,6 +123,7 @@ impl Journal {
             ledger,
             blocking: Blocking::new(1),
             publisher,
+            pokes,
             deposed,
             flushed: shared.marks.get(),
             shared,
@@ -200,6 +204,7 @@ impl Journal {
             let _ = ticket.send(outcome);
         }
         if !committed.is_empty() {
+            self.pokes.tell(&mut committed.iter().map(|(_, entry)| entry.saga.id));
             self.publisher.do_send(Committed(committed));
         }
     }

@@ -25,6 +25,7 @@ use crate::ports::bus::{Bus, BusError};
 use crate::ports::door::Door;
 use crate::ports::ledger::{Ledger, Shard, ShardState};
 use crate::ports::letters::Letters;
+use crate::ports::pokes::Pokes;
 use crate::ports::source::Source;
 use crate::ports::spans::Spans;
 use crate::saga::catalogue::Catalogue;
@@ -46,6 +47,8 @@ pub struct Surroundings {
     pub letters: Arc<dyn Letters>,
     /// The messages; the reply and dead-letter queues are declared.
     pub bus: Arc<dyn Bus>,
+    /// Whoever looks on.
+    pub pokes: Arc<dyn Pokes>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What can be run.
@@ -115,6 +118,7 @@ impl OwnedShard {
             ledger,
             door,
             bus,
+            pokes,
             clock,
             catalogue,
             sleep_after,
@@ -139,6 +143,7 @@ impl OwnedShard {
             state.epoch,
             Arc::clone(&ledger),
             publisher.clone(),
+            pokes,
             deposed,
             Rc::clone(&shared),
         )

@@ -3,6 +3,7 @@
 use super::mail::mail_server;
 use crate::bus::rabbitmq::Address;
 use crate::config::{Config, Secret, StorePlace};
+use crate::coordination::redis;
 use crate::store::postgres;
 
 /// What stands in the way of any start, each with the key of the setting at fault. What a process needs
@@ -30,6 +31,11 @@ pub fn check(config: &Config) -> Vec<(&'static str, String)> {
         if let Err(cause) = Address::parse(url.reveal()) {
             faults.push(("bus.url", format!("bus.url can't be used: {cause}")));
         }
+    }
+    if let Some(url) = &config.redis.url
+        && let Err(cause) = redis::Address::parse(url.reveal())
+    {
+        faults.push(("redis.url", format!("redis.url can't be used: {cause}")));
     }
     if let Err(error) = mail_server(config) {
         // Whichever setting of the mail it is about, this one makes it count.

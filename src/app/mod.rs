@@ -4,10 +4,10 @@
 //! | start | stop |
 //! |---|---|
 //! | 1 the API's address; the stores (locked where they are files, migrated) | 5 |
-//! | 2 bus and queues | 4: the last acknowledgements go out |
+//! | 2 bus and queues; Redis, which nobody waits for | 4: the last acknowledgements go out |
 //! | 3 workers | 2: what is in hand is committed, answered and acknowledged |
 //! | 4 the node's actors, which take up what was left | 3: the same; the shards are given up |
-//! | 5 the API | 1: no new requests; those under way are answered |
+//! | 5 the API | 1: streams end; no new requests; those under way are answered |
 //!
 //! Traces begin before all that and are sent last.
 //!
@@ -17,11 +17,13 @@
 //! | `stores` | opens the stores, by URL |
 //! | `bus` | connects the bus, by URL |
 //! | `mail` | opens the mailer, by URL |
+//! | `coordination` | opens Redis, by URL, or does without |
 //! | `workers` | runs workers |
 //! | `worker` | a process with workers alone |
 
 mod bus;
 mod check;
+mod coordination;
 mod mail;
 pub mod stores;
 pub mod worker;
@@ -54,6 +56,7 @@ use crate::saga::check::Checked;
 use crate::saga::id::DefinitionRef;
 use crate::telemetry::{self, Metrics, TelemetryError, Traces};
 pub use check::check;
+pub use coordination::look_at_redis;
 pub use mail::mail_server;
 use stores::{Stores, WorkerStores};
 use workers::Workers;
@@ -104,18 +107,22 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             .with_context(|| format!("the event log {} can't be written", path.display()))?;
         actix::spawn(event_log::write(event_log::listen(Arc::clone(&bus)).await?, file));
     }
+    let redis = coordination::redis(config)?;
+    let pokes = coordination::pokes(redis.as_deref());
     let for_workers = WorkerStores {
         inventory: stores.inventory.clone(),
         notification: stores.notification.clone(),
     };
     let alone = stores.alone.as_ref();
     let run = config.workers.run;
-    let workers = Workers::start(run, config, for_workers, &bus, &clock, &spans, alone)?;
+    let locks = coordination::locks(config, redis.as_deref());
+    let workers = Workers::start(run, config, for_workers, locks, &bus, &clock, &spans, alone)?;
     let surroundings = Surroundings {
         ledger: Arc::clone(&stores.orchestrator.ledger),
         door: Arc::clone(&stores.orchestrator.door),
         letters: Arc::clone(&stores.orchestrator.letters),
         bus: Arc::clone(&bus),
+        pokes: Arc::clone(&pokes),
         clock: Arc::clone(&clock),
         catalogue: catalogue.clone(),
         definition: reference,
@@ -136,6 +143,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         letters: Arc::clone(&stores.orchestrator.letters),
         leases: Arc::clone(&stores.orchestrator.leases),
         bus: Arc::clone(&bus),
+        cache: coordination::cache(redis.as_deref()),
+        pokes,
+        expendable: coordination::health(redis.as_ref()),
         inventory: stores.inventory.clone(),
         notification: stores.notification.clone(),
         clock,
@@ -235,7 +245,9 @@ fn identity(config: &Config, address: SocketAddr, clock: &dyn Clock) -> Identity
 /// Answers requests from now on.
 fn answer(listener: TcpListener, config: &Config, api: Data<Api>) -> anyhow::Result<ServerHandle> {
     let options = Options { workers: config.server.workers, stop_within: STOP_HTTP_WITHIN };
+    let live = api.live();
     let server = http::serve(api, listener, &options).context("the API can't be served")?;
+    actix::spawn(live.watch());
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)

@@ -8,9 +8,10 @@ use anyhow::{Context as _, bail};
 
 use super::stores::WorkerStores;
 use super::workers::Workers;
-use super::{bus, listen, stores};
+use super::{bus, coordination, listen, stores};
 use crate::bus::topology;
 use crate::config::{Config, Run};
+use crate::coordination::redis::Redis;
 use crate::http::{self, Blocking, Health, Ping};
 use crate::ports::Clock;
 use crate::ports::bus::Bus;
@@ -45,11 +46,17 @@ pub async fn start(config: &Config, run: Run) -> anyhow::Result<RunningWorkers> 
     for queue in topology::command_queues(&super::catalogue()?) {
         bus.declare(&queue).await?;
     }
-    let health = health(&stores, &bus, metrics);
+    // Only locks need it here.
+    let redis = match run.inventory && config.workers.hint_locks {
+        true => coordination::redis(config)?,
+        false => None,
+    };
+    let locks = coordination::locks(config, redis.as_deref());
+    let health = health(&stores, &bus, redis.as_ref(), metrics);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let instance = format!("{}:{}", super::host(), std::process::id());
     let (traces, spans) = super::traces(config, service(run), &instance)?;
-    let workers = Workers::start(run, config, stores, &bus, &clock, &spans, None)?;
+    let workers = Workers::start(run, config, stores, locks, &bus, &clock, &spans, None)?;
     let server = listener.map(|listener| answer(listener, config, health)).transpose()?;
     Ok(RunningWorkers { address, server, workers, traces, _bus: bus })
 }
@@ -79,7 +86,12 @@ fn service(run: Run) -> &'static str {
 }
 
 /// What the workers need for their work.
-fn health(stores: &WorkerStores, bus: &Arc<dyn Bus>, metrics: Option<Metrics>) -> Health {
+fn health(
+    stores: &WorkerStores,
+    bus: &Arc<dyn Bus>,
+    redis: Option<&Arc<Redis>>,
+    metrics: Option<Metrics>,
+) -> Health {
     let mut pings: Vec<(_, Ping)> = Vec::new();
     if let Some(store) = stores.inventory.clone() {
         pings.push(("inventory", Arc::new(move || store.ping())));
@@ -91,6 +103,7 @@ fn health(stores: &WorkerStores, bus: &Arc<dyn Bus>, metrics: Option<Metrics>) -
         blocking: Arc::new(Blocking::new(pings.len())),
         stores: pings,
         bus: Arc::clone(bus),
+        expendable: coordination::health(redis),
         orchestrator: None,
         queries: None,
         metrics: metrics.map(super::exposition),

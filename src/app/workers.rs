@@ -13,6 +13,7 @@ use crate::actors::panic::AbortOnPanic;
 use crate::config::{Config, Run};
 use crate::ports::Clock;
 use crate::ports::bus::Bus;
+use crate::ports::locks::Locks;
 use crate::ports::spans::Spans;
 use crate::workers::inventory::InventoryWorker;
 use crate::workers::notification::NotificationWorker;
@@ -35,6 +36,7 @@ impl Workers {
         run: Run,
         config: &Config,
         stores: WorkerStores,
+        locks: Option<Arc<dyn Locks>>,
         bus: &Arc<dyn Bus>,
         clock: &Arc<dyn Clock>,
         spans: &Spans,
@@ -46,7 +48,10 @@ impl Workers {
             let store = stores
                 .inventory
                 .context("the inventory worker is to run, but store.inventory_url is none")?;
-            let worker = InventoryWorker::new(store);
+            let worker = match locks {
+                Some(locks) => InventoryWorker::new(store).with_hint_locks(locks),
+                None => InventoryWorker::new(store),
+            };
             threads.push(start(runtime(worker, config, bus, clock, spans), stopping.clone()));
         }
         if run.notification {

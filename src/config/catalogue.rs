@@ -1,7 +1,7 @@
 //! Every setting there is: what it is called, what holds where nobody says otherwise, what it means.
 //! `tests/docs.rs` compares this with the operations page.
 
-use super::{actors, bus, log, mail, node, server, store, telemetry, workers};
+use super::{actors, bus, log, mail, node, redis, server, store, telemetry, workers};
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +63,12 @@ pub(super) fn variable(key: &str) -> String {
 
 /// Every setting, those of one table together and those above all tables first.
 pub fn catalogue() -> impl Iterator<Item = &'static Setting> {
-    let parts: [&[Setting]; 10] = [
+    let parts: [&[Setting]; 11] = [
         &super::SETTINGS,
         &server::SETTINGS,
         &store::SETTINGS,
         &bus::SETTINGS,
+        &redis::SETTINGS,
         &node::SETTINGS,
         &actors::SETTINGS,
         &workers::SETTINGS,

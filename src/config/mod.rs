@@ -7,7 +7,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `actors`, `bus`, `log`, `mail`, `node`, `server`, `store`, `telemetry`, `workers` | the settings of one concern |
+//! | `actors`, `bus`, `log`, `mail`, `node`, `redis`, `server`, `store`, `telemetry`, `workers` | the settings of one concern |
 //! | `catalogue` | every setting there is |
 //! | `environment`, `file` | reading what was given, and where |
 //! | `sources` | the order of precedence |
@@ -23,6 +23,7 @@ mod given;
 mod log;
 mod mail;
 mod node;
+mod redis;
 mod secret;
 mod server;
 mod settings;
@@ -40,6 +41,7 @@ pub use given::{Fault, Origin, Place, Value};
 pub use log::{Log, LogFormat};
 pub use mail::Mail;
 pub use node::Node;
+pub use redis::Redis;
 pub use secret::Secret;
 pub use server::Server;
 pub use sources::{ConfigError, Sources};
@@ -79,6 +81,8 @@ pub struct Config {
     pub store: Store,
     /// The broker.
     pub bus: Bus,
+    /// What processes coordinate by.
+    pub redis: Redis,
     /// This process among others.
     pub node: Node,
     /// Sagas in memory.
@@ -101,6 +105,7 @@ impl Default for Config {
             server: Server::default(),
             store: Store::default(),
             bus: Bus::default(),
+            redis: Redis::default(),
             node: Node::default(),
             actors: Actors::default(),
             workers: Workers::default(),
@@ -125,6 +130,7 @@ impl Config {
             server: Server::take(settings),
             store: Store::take(settings),
             bus: Bus::take(settings),
+            redis: Redis::take(settings),
             node: Node::take(settings),
             actors: Actors::take(settings),
             workers: Workers::take(settings),

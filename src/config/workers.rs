@@ -11,7 +11,7 @@ const MAX_BATCH_SIZE: u64 = 10_000;
 const MAX_PREFETCH: u64 = 65_535;
 
 /// The settings of this file.
-pub(super) const SETTINGS: [Setting; 4] = [
+pub(super) const SETTINGS: [Setting; 5] = [
     Setting::open(
         "workers.run",
         "all",
@@ -27,6 +27,11 @@ pub(super) const SETTINGS: [Setting; 4] = [
         "workers.prefetch",
         "1000",
         "how many commands a worker holds unacknowledged at most, 1 to 65535; with twice the batch size the next batch is at hand when one is done",
+    ),
+    Setting::new(
+        "workers.hint_locks",
+        r#""off""#,
+        "whether inventory workers keep out of each other's way, through Redis, where products are hot: `on` or `off`",
     ),
     Setting::open(
         "workers.listen",
@@ -45,6 +50,8 @@ pub struct Workers {
     pub batch_size: usize,
     /// How many commands a worker holds unacknowledged at most.
     pub prefetch: usize,
+    /// Whether inventory workers keep out of each other's way where products are hot.
+    pub hint_locks: bool,
     /// Where a process with workers alone answers what machines ask; none for nowhere.
     pub listen: Option<SocketAddr>,
 }
@@ -84,7 +91,7 @@ impl Run {
 
 impl Default for Workers {
     fn default() -> Self {
-        Self { run: Run::ALL, batch_size: 500, prefetch: 1000, listen: None }
+        Self { run: Run::ALL, batch_size: 500, prefetch: 1000, hint_locks: false, listen: None }
     }
 }
 
@@ -99,6 +106,11 @@ impl Workers {
         let run = run.map(|parts| parts.into_iter().fold(Run::NONE, Run::and));
         let batch_size = settings.whole_number("workers.batch_size", 1..=MAX_BATCH_SIZE);
         let prefetch = settings.whole_number("workers.prefetch", 1..=MAX_PREFETCH);
+        let hint_locks = settings.text("workers.hint_locks", "on or off", |text| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        });
         let listen = settings.text(
             "workers.listen",
             "an IP address and a port such as 127.0.0.1:7071",
@@ -108,6 +120,7 @@ impl Workers {
             run: run.unwrap_or(default.run),
             batch_size: batch_size.unwrap_or(default.batch_size),
             prefetch: prefetch.unwrap_or(default.prefetch),
+            hint_locks: hint_locks.unwrap_or(default.hint_locks),
             listen,
         }
     }

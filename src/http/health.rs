@@ -39,12 +39,23 @@ pub type Ping = Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync>;
 /// Writes the metrics in Prometheus' text format.
 pub type Exposition = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Something that a process tells of and does not need.
+#[derive(Clone)]
+pub struct Expendable {
+    /// What it is called.
+    pub name: &'static str,
+    /// What is wrong with it, if anything. Never waits.
+    pub trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
 /// What a process needs to do its work, and what it counts.
 pub struct Health {
     /// The stores that must answer, by name.
     pub stores: Vec<(&'static str, Ping)>,
     /// Carries the messages.
     pub bus: Arc<dyn Bus>,
+    /// What is not needed: it is shown, and fails nothing.
+    pub expendable: Vec<Expendable>,
     /// Runs sagas, where this process is a node.
     pub orchestrator: Option<Arc<dyn Orchestrator>>,
     /// Counts sagas, where this process is a node.
@@ -55,16 +66,28 @@ pub struct Health {
     pub blocking: Arc<Blocking>,
 }
 
-/// One thing that must be well.
+/// One thing that is looked at.
 struct Check {
     name: &'static str,
     trouble: Option<String>,
+    /// Whether the process can't work without it.
+    is_needed: bool,
+}
+
+impl Check {
+    fn needed(name: &'static str, trouble: Option<String>) -> Self {
+        Self { name, trouble, is_needed: true }
+    }
+
+    fn passes(&self) -> bool {
+        self.trouble.is_none() || !self.is_needed
+    }
 }
 
 /// `GET /livez`: the process answers. It asks nobody else, so that no outage elsewhere gets it
 /// restarted.
 pub async fn livez(request: HttpRequest) -> HttpResponse {
-    report("livez", &[Check { name: "ping", trouble: None }], is_verbose(&request))
+    report("livez", &[Check::needed("ping", None)], is_verbose(&request))
 }
 
 /// `GET /readyz`: everything that the process needs for its work is there.
@@ -89,23 +112,28 @@ impl Health {
         // At once: where one is away, the others in the same place are, and each waits for that to show.
         let stores = self.stores.iter().map(|(name, ping)| async {
             let ping = Arc::clone(ping);
-            Check { name, trouble: trouble(self.blocking.run(move || ping()).await) }
+            Check::needed(name, trouble(self.blocking.run(move || ping()).await))
         });
         let mut checks = join_all(stores).await;
         let trouble = self.bus.health().err().map(|error| error.to_string());
-        checks.push(Check { name: "bus", trouble });
+        checks.push(Check::needed("bus", trouble));
         if let Some(orchestrator) = &self.orchestrator {
             let troubles = orchestrator.troubles();
             let trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
-            checks.push(Check { name: "orchestrator", trouble });
+            checks.push(Check::needed("orchestrator", trouble));
         }
+        checks.extend(self.expendable.iter().map(|Expendable { name, trouble }| Check {
+            name,
+            trouble: trouble(),
+            is_needed: false,
+        }));
         checks
     }
 
     async fn show_checks(&self) {
-        for Check { name, trouble } in self.checks().await {
-            let passes = if trouble.is_none() { 1.0 } else { 0.0 };
-            gauge!("skald_ready", "check" => name).set(passes);
+        for check in self.checks().await.into_iter().filter(|check| check.is_needed) {
+            let passes = if check.passes() { 1.0 } else { 0.0 };
+            gauge!("skald_ready", "check" => check.name).set(passes);
         }
     }
 
@@ -137,19 +165,20 @@ fn trouble(pinged: Result<(), Problem>) -> Option<String> {
     Some(problem.cause().unwrap_or(problem.detail()).to_owned())
 }
 
-/// `ok`, or one line a check if the client wants them or something is wrong.
+/// `ok`, or one line a check if the client wants them or something is wrong that is needed.
 fn report(name: &str, checks: &[Check], verbose: bool) -> HttpResponse {
-    let well = checks.iter().all(|check| check.trouble.is_none());
+    let well = checks.iter().all(Check::passes);
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut text = String::new();
     if well && !verbose {
         text.push_str("ok");
     } else {
-        for Check { name, trouble } in checks {
+        for Check { name, trouble, is_needed } in checks {
             // Writing to a string can't fail.
-            let _ = match trouble {
+            let _ = match trouble.as_deref().map(one_line) {
                 None => writeln!(text, "[+]{name} ok"),
-                Some(trouble) => writeln!(text, "[-]{name} failed: {}", one_line(trouble)),
+                Some(trouble) if *is_needed => writeln!(text, "[-]{name} failed: {trouble}"),
+                Some(trouble) => writeln!(text, "[~]{name} away, not needed: {trouble}"),
             };
         }
         let verdict = if well { "passed" } else { "failed" };

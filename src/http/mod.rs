@@ -9,6 +9,8 @@
 //! | `edge`, `guard`, `meter`, `span` | what every request passes; which hosts and origins are let in; how long it took, for metrics and for traces |
 //! | `problem`, `problem_kind` | errors, RFC 9457 |
 //! | `body`, `params`, `page`, `prefer`, `idempotency`, `trace` | reading requests |
+//! | `archive` | what is over, from the cache |
+//! | `live` | streams that follow sagas |
 //! | `submit`, `orders`, `cancel`, `sagas`, `dead_letters`, `inventory`, `stats`, `nodes`, `health` | the resources |
 //! | `ask` | asking something of a saga |
 //! | `…_view`, `names`, `time` | what things look like outside |
@@ -16,6 +18,7 @@
 //! | `server` | listening |
 //! | `dashboard` | the pages |
 
+mod archive;
 mod ask;
 mod blocking;
 mod body;
@@ -29,6 +32,7 @@ mod health;
 mod idempotency;
 mod inventory;
 mod letter_view;
+mod live;
 mod meter;
 mod names;
 mod nodes;
@@ -51,7 +55,8 @@ mod time;
 mod trace;
 
 pub use blocking::Blocking;
-pub use health::{Exposition, Health, Ping};
+pub use health::{Expendable, Exposition, Health, Ping};
+pub use live::Live;
 pub use page::encode;
 pub use server::{Options, serve, serve_health};
 pub use services::{Api, Services, Settings};
@@ -79,7 +84,9 @@ pub fn configure(config: &mut ServiceConfig, api: Data<Api>) {
             .service(read("/v1/orders/{id}", orders::get))
             .service(web::resource("/v1/orders/{id}/cancel").post(cancel::cancel))
             .service(read("/v1/sagas", sagas::list))
+            .service(web::resource("/v1/sagas/events").get(live::list))
             .service(read("/v1/sagas/{id}", sagas::get))
+            .service(web::resource("/v1/sagas/{id}/events").get(live::saga))
             .service(read("/v1/sagas/{id}/history", sagas::history))
             .service(web::resource("/v1/sagas/{id}/retry").post(sagas::retry))
             .service(read("/v1/dead-letters", dead_letters::list))

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use tracing::{Span, field};
 
+use super::archive;
 use super::order_view::OrderView;
 use super::page;
 use super::params::{Params, path_id};
@@ -14,22 +15,25 @@ use crate::ports::queries::OrderFilter;
 
 /// `GET /v1/orders/{id}`.
 pub async fn get(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let order = find(&api, &request).await?;
+    let id = OrderId(path_id(&request)?);
+    let order = found(id, archive::order(&api, request.headers(), id).await?)?;
     Ok(HttpResponse::Ok().json(OrderView::of(&order)))
 }
 
-/// The order that the path names.
+/// The order that the path names, as the store has it.
 ///
 /// # Errors
 /// When the path names none, or none that exists.
 pub async fn find(api: &Api, request: &HttpRequest) -> Result<Order, Problem> {
     let id = OrderId(path_id(request)?);
-    let order = read(api, id).await?.ok_or_else(|| Problem::not_found(format!("order {id}")))?;
-    note(&order);
-    Ok(order)
+    found(id, read(api, id).await?)
 }
 
-/// Reads an order.
+fn found(id: OrderId, order: Option<Order>) -> Result<Order, Problem> {
+    order.inspect(note).ok_or_else(|| Problem::not_found(format!("order {id}")))
+}
+
+/// Reads an order from the store.
 ///
 /// # Errors
 /// When the store does not answer.

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use tracing::{Span, field};
 
+use super::archive;
 use super::ask::{Wish, ask, client_key, if_match, reason, refusal};
 use super::body::JsonBody;
 use super::event_view::EventView;
@@ -52,7 +53,9 @@ pub async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpRespo
 
 /// `GET /v1/sagas/{id}`: with every step, those not started too. Its `ETag` is its version.
 pub async fn get(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let (saga, summary) = find(&api, path_saga(&request)?).await?;
+    let id = path_saga(&request)?;
+    let found = archive::saga(&api, request.headers(), id).await?;
+    let (saga, summary) = found.ok_or_else(|| not_found(id))?;
     Ok(show(&api, &saga, &summary))
 }
 
@@ -74,13 +77,17 @@ pub fn path_saga(request: &HttpRequest) -> Result<SagaId, Problem> {
     Ok(id)
 }
 
-/// Reads a saga.
+/// Reads a saga from the store.
 ///
 /// # Errors
 /// When there is none with this id, or the store does not answer.
 pub async fn find(api: &Api, id: SagaId) -> Result<(Saga, SagaSummary), Problem> {
     let found = api.query(move |queries| queries.saga(id)).await?;
-    found.ok_or_else(|| Problem::not_found(format!("saga {id}")))
+    found.ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: SagaId) -> Problem {
+    Problem::not_found(format!("saga {id}"))
 }
 
 /// A page of a history.

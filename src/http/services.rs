@@ -10,17 +10,20 @@ use tokio::time::timeout;
 
 use super::blocking::Blocking;
 use super::guard::Guard;
-use super::health::{Exposition, Health, Ping};
+use super::health::{Expendable, Exposition, Health, Ping};
 use super::idempotency::InFlight;
+use super::live::Live;
 use super::problem::Problem;
 use super::span::Tracer;
 use crate::ports::bus::Bus;
+use crate::ports::cache::Cache;
 use crate::ports::door::Door;
 use crate::ports::inventory::InventoryStore;
 use crate::ports::leases::Leases;
 use crate::ports::letters::Letters;
 use crate::ports::notification::NotificationStore;
 use crate::ports::orchestrator::Orchestrator;
+use crate::ports::pokes::Pokes;
 use crate::ports::queries::Queries;
 use crate::ports::spans::Spans;
 use crate::ports::{Clock, StoreError};
@@ -41,6 +44,12 @@ pub struct Services {
     pub leases: Arc<dyn Leases>,
     /// Carries the messages.
     pub bus: Arc<dyn Bus>,
+    /// Remembers what can't change any more.
+    pub cache: Arc<dyn Cache>,
+    /// Tells what moves.
+    pub pokes: Arc<dyn Pokes>,
+    /// What is told of and nothing depends on.
+    pub expendable: Vec<Expendable>,
     /// The stock, where the inventory worker runs in this process.
     pub inventory: Option<Arc<dyn InventoryStore>>,
     /// The mails, where the notification worker runs in this process.
@@ -69,6 +78,7 @@ impl Services {
         Health {
             stores,
             bus: Arc::clone(&self.bus),
+            expendable: self.expendable.clone(),
             orchestrator: Some(Arc::clone(&self.orchestrator)),
             queries: Some(Arc::clone(&self.queries)),
             metrics: self.metrics.clone(),
@@ -94,6 +104,7 @@ pub struct Api {
     pub(super) health: Data<Health>,
     pub(super) tracer: Data<Tracer>,
     pub(super) in_flight: InFlight,
+    pub(super) live: Arc<Live>,
     pub(super) started_at: Timestamp,
     stopping: watch::Sender<bool>,
 }
@@ -102,7 +113,9 @@ impl Api {
     /// An API over `services`. It counts its uptime from here.
     pub fn new(services: Services, settings: &Settings) -> Self {
         let blocking = Arc::new(Blocking::new(settings.store_calls));
+        let (pokes, queries) = (Arc::clone(&services.pokes), Arc::clone(&services.queries));
         Self {
+            live: Arc::new(Live::new(pokes, queries, Arc::clone(&blocking))),
             guard: Data::new(Guard::new(&settings.host_names)),
             health: Data::new(services.health(Arc::clone(&blocking))),
             tracer: Data::new(Tracer {
@@ -117,9 +130,10 @@ impl Api {
         }
     }
 
-    /// Answers those who wait for an outcome with what there is, now and from now on.
+    /// Answers those who wait for an outcome with what there is, and ends streams, now and from now on.
     pub fn stop_waiting(&self) {
         self.stopping.send_replace(true);
+        self.live.end();
     }
 
     /// What comes of `outcome`, unless it takes too long or nobody may wait any more.
@@ -133,6 +147,11 @@ impl Api {
             outcome = timeout(within, outcome) => outcome.ok(),
             _ = stopping.wait_for(|stopping| *stopping) => None,
         }
+    }
+
+    /// What keeps pages up to date; somebody has to run its [`watch`](Live::watch).
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
     }
 
     /// Reads something from the store, off the async threads.

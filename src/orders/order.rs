@@ -33,7 +33,8 @@ impl FromStr for OrderId {
 pub type ProductId = compact_str::CompactString;
 
 /// One line of an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Item {
     /// Which product.
     pub product: ProductId,
@@ -44,7 +45,8 @@ pub struct Item {
 }
 
 /// An order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Order {
     /// Its id.
     pub id: OrderId,

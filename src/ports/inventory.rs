@@ -29,6 +29,9 @@ pub struct InventoryView {
     pub holdings: BTreeMap<RecordKey, Holding>,
     /// The products asked for and those held; unknown ones are missing.
     pub products: BTreeMap<ProductId, Product>,
+    /// Those of them that another transaction changed while this one waited for them, as far as the
+    /// store can tell.
+    pub contended: BTreeSet<ProductId>,
 }
 
 /// What a transaction writes.

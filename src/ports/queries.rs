@@ -1,5 +1,9 @@
 //! The readers' side of the store.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 use crate::orders::{Order, OrderId, OrderStatus};
 use crate::ports::error::StoreError;
 use crate::ports::ledger::{Seq, Shard, StoredAnswer};
@@ -8,7 +12,8 @@ use crate::saga::id::{DefinitionName, DefinitionRef, SagaId, Sequence, Timestamp
 use crate::saga::state::{Saga, SagaStatus};
 
 /// A line of a list of sagas.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SagaSummary {
     /// Which one.
     pub id: SagaId,
@@ -103,6 +108,12 @@ pub trait Queries: Send + Sync {
 
     /// How far each shard's messages lag.
     fn lags(&self) -> Result<Vec<ShardLag>, StoreError>;
+
+    /// The versions of these sagas; those that don't exist are missing.
+    fn versions(&self, ids: &[SagaId]) -> Result<BTreeMap<SagaId, Sequence>, StoreError>;
+
+    /// How many events were ever recorded, of all sagas. It rises whenever one moves.
+    fn events(&self) -> Result<u64, StoreError>;
 
     /// The answer given under an idempotency key.
     fn stored_answer(&self, key: &str) -> Result<Option<StoredAnswer>, StoreError>;

@@ -18,7 +18,7 @@ pub const STATE_FORMAT: i32 = 1;
 pub const REMEMBERED_ASKS: usize = 64;
 
 /// One run of a definition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saga {
     /// Which one.
     pub id: SagaId,

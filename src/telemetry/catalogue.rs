@@ -139,7 +139,31 @@ pub const CATALOGUE: &[Metric] = &[
     ),
     histogram("skald_worker_batch_commands", "Commands that a worker did at a time."),
     histogram("skald_worker_batch_duration_seconds", "How long a worker took for a batch."),
+    counter(
+        "skald_inventory_conflicts_total",
+        "Products over which an inventory worker had to wait for another one.",
+        ONE,
+    ),
+    counter(
+        "skald_hint_locks_total",
+        "Batches that wanted locks on hot products, by whether they were held.",
+        &[&[("outcome", "held")], &[("outcome", "without")]],
+    ),
+    // Redis, and what is remembered.
+    gauge("skald_redis_available", "Whether Redis is there, where it is configured: 1 or 0."),
+    counter("skald_redis_calls_total", "Calls of Redis, by outcome.", &[]),
+    histogram("skald_redis_call_duration_seconds", "How long calls of Redis took."),
+    counter(
+        "skald_cache_reads_total",
+        "Orders and sagas looked for in the cache, by outcome.",
+        &[
+            &[("kind", "order"), ("outcome", "refused")],
+            &[("kind", "saga"), ("outcome", "refused")],
+        ],
+    ),
     // The API.
+    gauge("skald_live_streams", "Readers of streams."),
+    counter("skald_live_streams_refused_total", "Readers who found no place.", ONE),
     histogram(
         "skald_http_request_duration_seconds",
         "How long requests took, by method, route and status.",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use skald::actors::{MAX_OUTSTANDING, Membership, NodeRunner, Surroundings};
 use skald::bus::in_process::InProcessBus;
 use skald::bus::topology;
+use skald::coordination::in_process::InProcessPokes;
 use skald::orders::definition::definition;
 use skald::orders::money::Currency;
 use skald::orders::script::OrderScript;
@@ -106,6 +107,7 @@ impl Town {
             door: Arc::clone(&self.stores.door),
             letters: Arc::clone(&self.stores.letters),
             bus: Arc::clone(&self.bus),
+            pokes: Arc::new(InProcessPokes::default()),
             clock: Arc::new(SystemClock),
             catalogue: self.catalogue.clone(),
             definition: definition().unwrap().reference(),

@@ -10,6 +10,7 @@ use skald::bus::in_process::InProcessBus;
 use skald::bus::topology;
 use skald::contract::message::{Exchange, Message, Outgoing};
 use skald::contract::reply::{self, ReplyBody, WorkOutcome};
+use skald::coordination::in_process::InProcessPokes;
 use skald::orders::definition::definition;
 use skald::orders::money::Currency;
 use skald::orders::script::OrderScript;
@@ -102,6 +103,7 @@ impl Rig {
                 door: Arc::clone(&stores.door),
                 letters: Arc::clone(&stores.letters),
                 bus: Arc::clone(&bus),
+                pokes: Arc::new(InProcessPokes::default()),
                 clock: clock.clone(),
                 catalogue,
                 definition: reference,

@@ -10,6 +10,7 @@
 )]
 
 mod bus_conformance;
+mod coordination_conformance;
 mod in_process_bus;
 mod mail_conformance;
 #[path = "../support/postgres_server.rs"]
@@ -17,9 +18,14 @@ mod postgres_server;
 #[path = "../support/rabbitmq.rs"]
 mod rabbitmq;
 mod rabbitmq_bus;
+mod redis_coordination;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 mod smtp_mail;
 #[path = "../support/smtp_sink/mod.rs"]
 mod smtp_sink;
+#[path = "../support/stack.rs"]
+mod stack;
 mod store_conformance;
 mod store_postgres;
 mod store_sqlite;

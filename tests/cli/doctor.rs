@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::program::{Going, run_in, skald};
+use super::program::{Going, finish, run_in, skald};
 
 /// The findings of `skald doctor` in a folder, and its exit code.
 fn doctor(folder: &Path, arguments: &[&str]) -> (i32, Vec<Value>) {
@@ -93,4 +93,15 @@ fn people_get_one_line_a_check_and_what_to_do_below_it() {
     let at = lines.iter().position(|line| line.starts_with("warn  data folder")).unwrap();
     assert!(lines[at].contains("elsewhere is not there yet"), "{lines:?}");
     assert!(lines[at + 1].trim_start().starts_with("fix: run skald migrate"), "{lines:?}");
+}
+
+#[test]
+fn a_redis_that_is_away_is_told_of_and_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = skald(folder.path(), &["doctor", "-o", "json"]);
+    command.env("SKALD_REDIS_URL", "redis://:s3cret@127.0.0.1:1");
+    let ended = finish(command);
+    assert!(!ended.out.contains("s3cret"), "{}", ended.out);
+    let findings = ended.json().as_array().unwrap().clone();
+    assert_eq!((ended.code, verdict(&findings, "redis")), (0, "warn"), "{findings:?}");
 }

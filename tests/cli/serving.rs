@@ -65,3 +65,20 @@ fn a_mail_server_that_can_not_be_used_is_told_without_its_password() {
         assert!(ended.err.contains(told) && !ended.err.contains("cret"), "{}", ended.err);
     }
 }
+
+#[test]
+fn a_redis_address_that_can_not_be_used_is_told_without_its_password() {
+    for (url, told) in [
+        ("redis://:s3cret@localhost/shop", "number of a database"),
+        ("rediss://:s3cret@localhost/#insecure", "nothing may follow"),
+        ("redis://:s3/cret@localhost", "percent-encoded"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = skald(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        command.env("SKALD_REDIS_URL", url);
+        let ended = finish(command);
+        assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{ended:?}");
+        assert!(ended.err.contains("redis.url can't be used"), "{}", ended.err);
+        assert!(ended.err.contains(told) && !ended.err.contains("cret"), "{}", ended.err);
+    }
+}

@@ -11,7 +11,8 @@ use actix_web::web::{Bytes, Data};
 use awc::Client;
 use serde_json::Value;
 use skald::bus::in_process::InProcessBus;
-use skald::http::{Api, Options, Services, Settings, serve};
+use skald::coordination::in_process::InProcessCache;
+use skald::http::{Api, Live, Options, Services, Settings, serve};
 use skald::ports::orchestrator::NewOrder;
 
 use crate::fakes::Port;
@@ -24,6 +25,7 @@ pub const ORDER: &str = r#"{"userId":"ada","email":"ada@example.org",
 pub struct Site {
     pub world: Arc<World>,
     pub address: SocketAddr,
+    pub live: Arc<Live>,
     client: Client,
 }
 
@@ -49,6 +51,9 @@ impl Site {
             letters: port.clone(),
             leases: port.clone(),
             bus: Arc::new(InProcessBus::default()),
+            cache: Arc::new(InProcessCache::default()),
+            pokes: world.pokes.clone(),
+            expendable: Vec::new(),
             inventory: Some(port.clone()),
             notification: Some(port.clone()),
             clock: port,
@@ -58,13 +63,15 @@ impl Site {
         };
         let settings = Settings { host_names: vec!["skald.example".to_owned()], store_calls: 4 };
         let api = Data::new(Api::new(change(services), &settings));
+        let live = api.live();
+        rt::spawn(Arc::clone(&live).watch());
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let options = Options { workers: 1, stop_within: Duration::from_secs(5) };
         rt::spawn(serve(api, listener, &options).unwrap());
         let client =
             Client::builder().disable_redirects().timeout(Duration::from_secs(20)).finish();
-        Self { world, address, client }
+        Self { world, address, live, client }
     }
 
     pub async fn send(

@@ -124,6 +124,7 @@ async fn every_answer_is_marked_as_not_to_be_kept_or_framed() {
         assert_eq!(reply.header("referrer-policy"), Some("same-origin"));
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+        assert!(policy.contains("script-src 'self'") && policy.contains("connect-src 'self'"));
         assert!(!policy.contains("unsafe"), "{policy}");
     }
 }

@@ -182,6 +182,17 @@ impl Queries for Port {
         Ok(vec![ShardLag { shard: 0, commands: 1, events: 7 }])
     }
 
+    fn versions(&self, ids: &[SagaId]) -> Result<BTreeMap<SagaId, Sequence>, StoreError> {
+        let inner = self.store()?.lock();
+        let found = ids.iter().filter_map(|id| Some((*id, inner.sagas.get(id)?)));
+        Ok(found.map(|(id, life)| (id, life.saga.state.version)).collect())
+    }
+
+    fn events(&self) -> Result<u64, StoreError> {
+        let inner = self.store()?.lock();
+        Ok(inner.sagas.values().map(|life| life.history.len() as u64).sum())
+    }
+
     fn stored_answer(&self, key: &str) -> Result<Option<StoredAnswer>, StoreError> {
         Ok(self.store()?.lock().claims.get(key).cloned())
     }

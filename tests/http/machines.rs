@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::rt;
@@ -10,7 +10,8 @@ use actix_web::web::Data;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use skald::bus::in_process::InProcessBus;
-use skald::http::{Api, Options, Services, Settings, serve};
+use skald::coordination::in_process::{InProcessCache, InProcessPokes};
+use skald::http::{Api, Expendable, Options, Services, Settings, serve};
 use skald::ports::bus::{Bus, BusError, Deliveries, Outgoing, QueueDepth, QueueSpec, Receipt};
 use skald::saga::id::QueueName;
 use tokio::time::timeout;
@@ -145,6 +146,9 @@ async fn a_graceful_stop_lets_requests_finish() {
         letters: port.clone(),
         leases: port.clone(),
         bus: Arc::new(InProcessBus::default()),
+        cache: Arc::new(InProcessCache::default()),
+        pokes: Arc::new(InProcessPokes::default()),
+        expendable: Vec::new(),
         inventory: None,
         notification: None,
         clock: port,
@@ -179,4 +183,22 @@ async fn a_graceful_stop_lets_requests_finish() {
     assert_eq!(answered.status(), 202);
     timeout(Duration::from_secs(20), stopping).await.unwrap().unwrap();
     timeout(Duration::from_secs(20), running).await.unwrap().unwrap().unwrap();
+}
+
+#[actix_web::test]
+async fn what_is_not_needed_is_shown_and_fails_nothing() {
+    let away = Arc::new(AtomicBool::new(true));
+    let told = Arc::clone(&away);
+    let trouble = move || told.load(Ordering::Relaxed).then(|| "connection refused".to_owned());
+    let redis = Expendable { name: "redis", trouble: Arc::new(trouble) };
+    let site = Site::with(|services| Services { expendable: vec![redis], ..services });
+    let plain = site.get("/readyz").await;
+    assert_eq!((plain.status.as_u16(), plain.text()), (200, "ok"));
+    let verbose = site.get("/readyz?verbose").await;
+    assert_eq!(verbose.status, 200);
+    let line = "[~]redis away, not needed: connection refused\n";
+    assert!(verbose.text().contains(line), "{verbose:?}");
+    assert!(verbose.text().ends_with("readyz check passed\n"));
+    away.store(false, Ordering::Relaxed);
+    assert!(site.get("/readyz?verbose").await.text().contains("[+]redis ok\n"));
 }

@@ -9,6 +9,7 @@
     clippy::unwrap_used
 )]
 
+mod archive;
 mod bodies;
 mod cancel;
 mod client;
@@ -17,6 +18,7 @@ mod doors;
 mod fakes;
 mod idempotency;
 mod inventory;
+mod live;
 mod logs;
 mod machines;
 mod mailroom;

@@ -11,7 +11,11 @@ fn is_page(reply: &Reply) -> &str {
     let html = reply.text();
     assert_eq!(html.matches("<h1").count(), 1, "one headline");
     assert!(html.contains("<html lang=\"en\">") && html.contains("<main"));
-    for forbidden in ["<script", "style=\"", "<style", "onclick", "javascript:", "//cdn"] {
+    // Its own script and no other.
+    let own = "<script src=\"/assets/skald.js\" defer></script>";
+    let html_without = html.replacen(own, "", 1);
+    assert!(!html_without.contains("<script"), "a script in {html}");
+    for forbidden in ["style=\"", "<style", "onclick", "javascript:", "//cdn"] {
         assert!(!html.contains(forbidden), "{forbidden} in {html}");
     }
     html
@@ -156,7 +160,7 @@ async fn a_page_reloads_itself_only_if_asked_to() {
     assert!(!site.get("/").await.text().contains("http-equiv=\"refresh\""));
     let on = site.get("/?refresh=5&status=RUNNING").await;
     assert!(on.text().contains("<meta http-equiv=\"refresh\" content=\"5\">"));
-    assert!(on.text().contains("<a class=\"toggle\" href=\"/?status=RUNNING\">"));
+    assert!(on.text().contains("<a class=\"toggle\" id=\"reload\" href=\"/?status=RUNNING\">"));
     let reply = site.get("/?refresh=0").await;
     reply.fault(400, "BAD_PARAMETER", ("parameter", "refresh"));
 }
@@ -171,7 +175,11 @@ async fn troubles_are_shown_on_every_page() {
 #[actix_web::test]
 async fn assets_come_from_the_binary_and_are_checked_for_changes() {
     let site = Site::new();
-    for (path, kind) in [("/assets/skald.css", "text/css"), ("/assets/skald.svg", "image/svg")] {
+    for (path, kind) in [
+        ("/assets/skald.css", "text/css"),
+        ("/assets/skald.js", "text/javascript"),
+        ("/assets/skald.svg", "image/svg"),
+    ] {
         let reply = site.get(path).await;
         assert!(reply.header("content-type").unwrap().starts_with(kind));
         let known = [("if-none-match", reply.header("etag").unwrap())];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use skald::coordination::in_process::InProcessPokes;
 use skald::orders::definition::definition;
 use skald::orders::order::{Order, OrderId};
 use skald::orders::outcome::{Outcome, brought_by};
@@ -15,6 +16,7 @@ use skald::ports::inventory::Product;
 use skald::ports::ledger::StoredAnswer;
 use skald::ports::letters::Outcome as SentOutcome;
 use skald::ports::orchestrator::{NewOrder, SubmitError, Watch};
+use skald::ports::pokes::Pokes;
 use skald::ports::queries::SagaSummary;
 use skald::saga::check::Checked;
 use skald::saga::decide::{begin, decide};
@@ -46,6 +48,8 @@ pub struct World {
     /// What the next submission fails with.
     pub next_failure: Mutex<Option<SubmitError>>,
     pub troubles: Mutex<Vec<String>>,
+    /// Tells what moves.
+    pub pokes: Arc<InProcessPokes>,
     /// What comes of a message that is sent again; none where the bus says nothing.
     pub bus_says: Mutex<Option<SentOutcome>>,
 }
@@ -60,6 +64,7 @@ pub struct Inner {
     pub watchers: HashMap<SagaId, oneshot::Sender<Outcome>>,
     pub submissions: Vec<NewOrder>,
     pub letters: Mailroom,
+    pub pokes: Arc<InProcessPokes>,
 }
 
 /// A saga with its history.
@@ -86,8 +91,11 @@ impl Life {
 
 impl World {
     pub fn new() -> Arc<Self> {
+        let pokes = Arc::new(InProcessPokes::default());
+        let inner = Inner { pokes: Arc::clone(&pokes), ..Inner::default() };
         Arc::new(Self {
-            inner: Mutex::default(),
+            pokes,
+            inner: Mutex::new(inner),
             now: AtomicI64::new(START),
             definition: Arc::new(definition().unwrap()),
             store_is_down: AtomicBool::default(),
@@ -233,5 +241,6 @@ impl Inner {
             .or_insert_with(|| Life { saga: moved.saga.clone(), history: Vec::new() });
         life.saga = moved.saga;
         life.history.extend(moved.events);
+        self.pokes.tell(&mut std::iter::once(id));
     }
 }

@@ -23,6 +23,8 @@ pub struct Installation {
     bus: String,
     /// Whose commands travel together; only shipped workers run here.
     bundled: String,
+    /// Where it may coordinate, if anywhere.
+    redis: Option<String>,
     started: AtomicU32,
     /// Go with this.
     _given: (Option<Database>, Option<Vhost>),
@@ -47,12 +49,25 @@ impl Installation {
     pub fn at(store: String, bus: String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let bundled = WORKERS.join(",");
-        Self { folder, store, bus, bundled, started: AtomicU32::new(0), _given: (None, None) }
+        Self {
+            folder,
+            store,
+            bus,
+            bundled,
+            redis: None,
+            started: AtomicU32::new(0),
+            _given: (None, None),
+        }
     }
 
     /// The same, where every command is a message of its own, as by default.
     pub fn without_bundles(self) -> Self {
         Self { bundled: String::new(), ..self }
+    }
+
+    /// The same, coordinated by a Redis, with hint locks.
+    pub fn with_redis(self, url: String) -> Self {
+        Self { redis: Some(url), ..self }
     }
 
     /// Where logs and mails are.
@@ -88,6 +103,9 @@ impl Installation {
         command.env("SKALD_STORE_URL", &self.store).env("SKALD_BUS_URL", &self.bus);
         if !self.bundled.is_empty() {
             command.env("SKALD_BUS_BUNDLE_COMMANDS", &self.bundled);
+        }
+        if let Some(url) = &self.redis {
+            command.env("SKALD_REDIS_URL", url).env("SKALD_WORKERS_HINT_LOCKS", "on");
         }
         command.env("SKALD_MAIL_FOLDER", self.folder().join("mail"));
         command

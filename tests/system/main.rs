@@ -28,6 +28,9 @@ mod postgres_server;
 mod process;
 #[path = "../support/rabbitmq.rs"]
 mod rabbitmq;
+mod redis;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 mod services;
 mod smtp;
 #[path = "../support/smtp_sink/mod.rs"]

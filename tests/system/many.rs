@@ -19,17 +19,22 @@ const CUSTOMERS: usize = 6;
 const LEASE: Duration = Duration::from_secs(15);
 
 /// Two workers of each kind.
-fn workers(installation: &Installation) -> Vec<Process> {
+pub fn workers(installation: &Installation) -> Vec<Process> {
     together(4, |n| installation.worker(WORKERS[n % 2]))
 }
 
 /// Has customers order from all `nodes` while `during` runs, and a canceller and a reader beside them
 /// that go to whichever node.
-fn under_load(nodes: &Mutex<Vec<SocketAddr>>, log: &Arc<Log>, during: impl FnOnce()) {
+pub fn under_load(
+    nodes: &Mutex<Vec<SocketAddr>>,
+    log: &Arc<Log>,
+    products: usize,
+    during: impl FnOnce(),
+) {
     log.go_on();
     std::thread::scope(|scope| {
         for first in 0..CUSTOMERS {
-            scope.spawn(move || order_anywhere(nodes, first, log, PRODUCTS));
+            scope.spawn(move || order_anywhere(nodes, first, log, products));
         }
         scope.spawn(|| look_on(nodes, log));
         // Also if something goes wrong, or the customers would order for ever.
@@ -70,7 +75,7 @@ fn look_on(nodes: &Mutex<Vec<SocketAddr>>, log: &Log) {
     }
 }
 
-fn everything_adds_up(installation: &Installation, log: &Log) {
+pub fn everything_adds_up(installation: &Installation, log: &Log) {
     let stores = installation.stores();
     let accepted = log.accepted.lock().unwrap();
     println!("{} orders, {} cancelled", accepted.len(), log.cancelled.lock().unwrap().len());
@@ -93,7 +98,7 @@ fn many_processes_come_to_the_same_outcomes_as_one() {
     stock_up(nodes[0], PRODUCTS);
     let log = Arc::new(Log::default());
     let nodes = Mutex::new(nodes);
-    under_load(&nodes, &log, || {
+    under_load(&nodes, &log, PRODUCTS, || {
         until("orders are accepted", || log.count.load(Ordering::SeqCst) >= 400);
     });
     let nodes = nodes.into_inner().unwrap();
@@ -124,7 +129,7 @@ fn nodes_take_over_from_those_that_die_hang_or_leave() {
         until("orders are accepted", || log.count.load(Ordering::SeqCst) >= enough);
         accepted.store(log.count.load(Ordering::SeqCst), Ordering::SeqCst);
     };
-    under_load(&nodes, &log, || {
+    under_load(&nodes, &log, PRODUCTS, || {
         some_more();
         nodes.lock().unwrap().truncate(1);
         orchestrators.pop().unwrap().kill();

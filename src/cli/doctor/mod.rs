@@ -7,6 +7,7 @@
 //! | `schema`, `work`, `clock` | what both are judged by |
 //! | `nodes` | the other nodes |
 //! | `broker`, `management` | RabbitMQ, as AMQP shows it and as its management API does |
+//! | `redis` | Redis, which nothing depends on |
 //! | `mail` | the mail server |
 
 mod broker;
@@ -17,6 +18,7 @@ mod finding;
 mod mail;
 mod management;
 mod nodes;
+mod redis;
 mod schema;
 mod work;
 
@@ -129,6 +131,8 @@ fn parts(config: &Arc<Config>, management: Option<Url>) -> anyhow::Result<Vec<Pa
         let look = move || System::new().block_on(rabbitmq(&config, management, &queues));
         add("broker", Box::new(look));
     }
+    let beside = Arc::clone(config);
+    add("redis", Box::new(move || redis::findings(&beside)));
     let config = Arc::clone(config);
     add("mail server", Box::new(move || mail::findings(&config)));
     Ok(parts)

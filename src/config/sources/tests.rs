@@ -48,6 +48,10 @@ fn every_setting_can_be_given_in_the_file_and_by_variables() {
         [workers]
         batch_size = 20
         prefetch = 0x40
+        hint_locks = 'on'
+        [redis]
+        url = 'rediss://:s3cret@redis.example.com/2'
+        timeout_ms = 50
         [mail]
         url = 'smtps://ann:s3cret@mail.example.com'
         from = 'shop@example.com'
@@ -67,6 +71,9 @@ fn every_setting_can_be_given_in_the_file_and_by_variables() {
         ("SKALD_ACTORS_SLEEP_AFTER_MS", "1500"),
         ("SKALD_WORKERS_BATCH_SIZE", "20"),
         ("SKALD_WORKERS_PREFETCH", "64"),
+        ("SKALD_WORKERS_HINT_LOCKS", "on"),
+        ("SKALD_REDIS_URL", "rediss://:s3cret@redis.example.com/2"),
+        ("SKALD_REDIS_TIMEOUT_MS", "50"),
         ("SKALD_MAIL_URL", "smtps://ann:s3cret@mail.example.com"),
         ("SKALD_MAIL_FROM", "shop@example.com"),
         ("SKALD_MAIL_CA_FILE", "/etc/ssl/ours.pem"),
@@ -81,6 +88,10 @@ fn every_setting_can_be_given_in_the_file_and_by_variables() {
     assert_eq!(from_file, from_variables);
     assert_eq!(from_file.server.allowed_hosts, ["skald.example.com", "[::1]"]);
     assert_eq!((from_file.workers.batch_size, from_file.workers.prefetch), (20, 64));
+    assert!(from_file.workers.hint_locks);
+    assert_eq!(from_file.redis.timeout, Duration::from_millis(50));
+    let redis = from_file.redis.url.as_ref().unwrap().reveal();
+    assert_eq!(redis, "rediss://:s3cret@redis.example.com/2");
     assert_eq!(from_file.actors.sleep_after, Duration::from_millis(1500));
     assert_eq!(from_file.log.format, LogFormat::Json);
     assert_eq!(from_file.mail_folder(), Path::new("/var/mail"));
@@ -148,6 +159,21 @@ fn a_mail_server_that_is_none_is_refused_without_being_shown() {
     }
     let config = resolve(Sources::default(), &[], "mail.url = 'smtp://ann:s3cret@x'").unwrap();
     assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_redis_that_is_none_is_refused_without_being_shown() {
+    for url in ["redis.example.com", "http://:s3cret@redis.example.com", "redis:s3cret"] {
+        let file = format!("redis.url = '{url}'");
+        let faults = resolve(Sources::default(), &[], &file).unwrap_err().join("\n");
+        assert!(faults.contains("redis.url must be a URL such as redis://"), "{faults}");
+        assert!(!faults.contains("s3cret"), "{faults}");
+    }
+    let file = "redis.url = 'redis://:s3cret@x'";
+    let config = resolve(Sources::default(), &[], file).unwrap();
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let variables = [("SKALD_REDIS_URL", "none")];
+    assert_eq!(resolve(Sources::default(), &variables, file).unwrap().redis.url, None);
 }
 
 #[test]

@@ -7,11 +7,17 @@ use actix_web::{HttpRequest, HttpResponse};
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("templates/skald.css");
+const SCRIPT: &str = include_str!("templates/skald.js");
 const ICON: &str = include_str!("templates/skald.svg");
 
 /// `GET /assets/skald.css`.
 pub async fn style(request: HttpRequest) -> HttpResponse {
     file(&request, "text/css; charset=utf-8", STYLE)
+}
+
+/// `GET /assets/skald.js`.
+pub async fn script(request: HttpRequest) -> HttpResponse {
+    file(&request, "text/javascript; charset=utf-8", SCRIPT)
 }
 
 /// `GET /assets/skald.svg`.

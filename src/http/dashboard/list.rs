@@ -77,17 +77,20 @@ struct Row {
 pub async fn get(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let query = request.query_string();
     let mut params = Params::of(query);
-    let frame = Frame::live(&api, PATH, query, &mut params);
+    let mut frame = Frame::live(&api, PATH, query, &mut params);
     let filter = filter(&mut params);
     let page = params.page::<SagaId>();
     params.finish()?;
 
     let wanted = filter.clone();
-    let (counts, mut sagas) = api
+    let (events, counts, mut sagas) = api
         .query(move |queries| {
-            Ok((queries.counts()?, queries.sagas(&wanted, page.after, page.fetch())?))
+            // In this order: what moves in between is told by the stream.
+            let (events, counts) = (queries.events()?, queries.counts()?);
+            Ok((events, counts, queries.sagas(&wanted, page.after, page.fetch())?))
         })
         .await?;
+    frame.follow("/v1/sagas/events", events);
     let next = page.cut(&mut sagas, |saga| saga.id.to_string());
     let now = api.now();
     let list = ListPage {

@@ -1,4 +1,5 @@
-//! The pages: rendered here, without a script, and usable with a keyboard, a screen reader or curl.
+//! The pages: rendered here, and usable with a keyboard, a screen reader or curl. A script keeps them up
+//! to date; whoever runs no scripts can have them reload themselves.
 
 mod assets;
 mod csrf;
@@ -32,6 +33,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(web::resource("/sagas/{id}/retry").post(retry::post))
         .service(read("/problems/{code}", problems::get))
         .service(read("/assets/skald.css", assets::style))
+        .service(read("/assets/skald.js", assets::script))
         .service(read("/assets/skald.svg", assets::icon));
 }
 
@@ -44,6 +46,8 @@ struct Frame {
     troubles: Vec<String>,
     /// Reloading by itself; none where the page does not change.
     refresh: Option<Refresh>,
+    /// The stream that tells when the page changes; none where it does not, or reloads itself.
+    live: Option<String>,
 }
 
 /// Whether the page reloads itself, and the link that changes that.
@@ -55,7 +59,7 @@ struct Refresh {
 impl Frame {
     /// The frame of a page that does not change by itself.
     fn still(api: &Api) -> Self {
-        Self { troubles: api.services.orchestrator.troubles(), refresh: None }
+        Self { troubles: api.services.orchestrator.troubles(), refresh: None, live: None }
     }
 
     /// The frame of a page that may reload itself; takes the parameter that says so.
@@ -65,6 +69,12 @@ impl Frame {
         let other = if on.is_some() { "" } else { REFRESH_S };
         let toggle = url_with(path, query, &[("refresh", other), ("input", "")]);
         Self { refresh: Some(Refresh { seconds: on, toggle }), ..Self::still(api) }
+    }
+
+    /// The page shows what `stream` had told up to `seen`, and changes when it tells more.
+    fn follow(&mut self, stream: &str, seen: u64) {
+        let reloads = self.refresh.as_ref().is_some_and(|refresh| refresh.seconds.is_some());
+        self.live = (!reloads).then(|| format!("{stream}?after={seen}"));
     }
 }
 

@@ -40,7 +40,7 @@ impl<'a> ProblemPage<'a> {
 /// The page for a problem that just happened; its headers stay the problem's.
 pub fn problem_page(problem: &Problem) -> HttpResponse {
     let mut response = problem.error_response();
-    let frame = Frame { troubles: Vec::new(), refresh: None };
+    let frame = Frame { troubles: Vec::new(), refresh: None, live: None };
     let page = ProblemPage {
         detail: Some(problem.detail()),
         faults: problem.faults(),

@@ -98,7 +98,7 @@ pub async fn show(
     refused: Option<Refused>,
 ) -> Result<HttpResponse, Problem> {
     let mut params = Params::of(request.query_string());
-    let frame = Frame::live(api, &format!("/sagas/{id}"), request.query_string(), &mut params);
+    let mut frame = Frame::live(api, &format!("/sagas/{id}"), request.query_string(), &mut params);
     let after = params.read("cursor", "must be an event's number", |text| text.parse().ok());
     let input = params.read("input", "must be a UUID", |text| Uuid::parse_str(text).ok());
     params.finish()?;
@@ -108,6 +108,10 @@ pub async fn show(
         Some(input) => Some(Banner::of(api.at_door(move |door| door.outcome(input)).await?)),
         None => None,
     };
+    // Where the form was refused, this page has no address of its own to read it from again.
+    if !found.saga.state.phase.is_end() && refused.is_none() {
+        frame.follow(&format!("/v1/sagas/{id}/events"), found.saga.state.version);
+    }
     let token = Token::of(request);
     let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let mut response = HttpResponse::build(status);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::connection::Database;
@@ -100,18 +100,42 @@ fn view(
     let holdings = holdings(connection, &locked.known)?;
     let mut touched: BTreeSet<&str> = wanted.iter().map(|id| id.as_str()).collect();
     touched.extend(holdings.values().flat_map(BTreeMap::keys).map(|id| id.as_str()));
-    let rows: Vec<Row> = match touched.is_empty() {
+    let rows: Vec<LockedRow> = match touched.is_empty() {
         true => Vec::new(),
-        false => Statement::new(
-            "SELECT p.id, p.on_hand, p.reserved FROM unnest(?) AS n (id)
-             JOIN skald_inventory.products AS p ON p.id = n.id
-             ORDER BY p.id FOR UPDATE OF p",
-        )
-        .bind::<Array<Text>, _>(touched.into_iter().collect::<Vec<&str>>())
-        .load(connection)?,
+        false => Statement::new(LOCK)
+            .bind::<Array<Text>, _>(touched.into_iter().collect::<Vec<&str>>())
+            .load(connection)?,
     };
-    let products = rows.into_iter().map(|row| (row.id.as_str().into(), row.into())).collect();
-    Ok((locked.known, InventoryView { records: locked.records, holdings, products }))
+    let mut view = InventoryView { records: locked.records, holdings, ..InventoryView::default() };
+    for LockedRow { product, is_contended } in rows {
+        let product = Product::from(product);
+        if is_contended {
+            view.contended.insert(product.id.clone());
+        }
+        view.products.insert(product.id.clone(), product);
+    }
+    Ok((locked.known, view))
+}
+
+/// Locks products in the order of their ids, and tells which of them others changed meanwhile: those
+/// whose newest version, which is the one that is locked, is by a transaction that the statement's
+/// snapshot does not show. `xmin` has 32 bits of that transaction's number; the others are those of the
+/// number nearest to the snapshot's end.
+const LOCK: &str = "
+SELECT p.id, p.on_hand, p.reserved, NOT pg_visible_in_snapshot(
+    ((SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint) + 2147483648
+        - (((SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
+            - p.xmin::text::bigint + 2147483648) & 4294967295))::text::xid8,
+    (SELECT pg_current_snapshot())) AS is_contended
+FROM unnest(?) AS n (id) JOIN skald_inventory.products AS p ON p.id = n.id
+ORDER BY p.id FOR UPDATE OF p";
+
+#[derive(QueryableByName)]
+struct LockedRow {
+    #[diesel(embed)]
+    product: Row,
+    #[diesel(sql_type = Bool)]
+    is_contended: bool,
 }
 
 #[derive(QueryableByName)]

@@ -109,7 +109,8 @@ fn view(
             products.insert(id, product);
         }
     }
-    Ok(InventoryView { records, holdings, products })
+    // There is one writer, which waits for all of the file and for no product.
+    Ok(InventoryView { records, holdings, products, contended: BTreeSet::new() })
 }
 
 fn holding(connection: &mut SqliteConnection, key: &RecordKey) -> Result<Holding, Failure> {

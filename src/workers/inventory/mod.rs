@@ -1,12 +1,15 @@
 //! The inventory worker: reserves an order's goods, all or none, and gives them back.
 
 pub mod command;
+pub mod heat;
+mod hints;
 pub mod settle;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use command::{InventoryCommand, Request};
+use hints::Hints;
 use settle::settle;
 
 use super::bisect::bisect;
@@ -15,6 +18,7 @@ use crate::contract::command::IncomingCommand;
 use crate::contract::reply::{ReplyBody, WorkOutcome};
 use crate::ports::StoreError;
 use crate::ports::inventory::InventoryStore;
+use crate::ports::locks::Locks;
 use crate::ports::work::RecordKey;
 use crate::saga::id::{QueueName, Timestamp};
 
@@ -26,12 +30,18 @@ const RETRYABLE: &str = "inventory.retryable";
 /// Reserves and releases. A batch is one transaction.
 pub struct InventoryWorker {
     store: Arc<dyn InventoryStore>,
+    hints: Option<Hints>,
 }
 
 impl InventoryWorker {
     /// A worker on this store.
     pub fn new(store: Arc<dyn InventoryStore>) -> Self {
-        Self { store }
+        Self { store, hints: None }
+    }
+
+    /// Keeps out of other workers' way where products are hot.
+    pub fn with_hint_locks(self, locks: Arc<dyn Locks>) -> Self {
+        Self { hints: Some(Hints::new(locks)), ..self }
     }
 
     fn commit(
@@ -46,8 +56,12 @@ impl InventoryWorker {
                 wanted.extend(holding.keys().cloned());
             }
         }
+        let _held = self.hints.as_ref().map(|hints| hints.hold(&wanted, now));
         let mut replies = Vec::new();
         self.store.transact(&keys, &wanted, &mut |view| {
+            if let Some(hints) = &self.hints {
+                hints.note(&view.contended, now);
+            }
             let (change, settled) = settle(view, commands, now);
             replies = settled;
             change

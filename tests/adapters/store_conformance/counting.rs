@@ -75,3 +75,14 @@ pub fn what_is_not_written_does_not_count(stage: Stage) {
     owner.commit(vec![sample::claimed(2, "key"), sample::placed(1)]).unwrap();
     assert_eq!(counts(&stage), before);
 }
+
+pub fn events_of_all_sagas_count_together(stage: Stage) {
+    assert_eq!(stage.queries.events().unwrap(), 0);
+    let owner = stage.owner();
+    let saga = owner.place(1);
+    owner.place(2);
+    let born = stage.queries.events().unwrap();
+    let moved = owner.go_on(&saga, sample::succeeded);
+    let rise = moved.state.version - saga.state.version;
+    assert_eq!(stage.queries.events().unwrap(), born + rise);
+}

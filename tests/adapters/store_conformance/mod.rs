@@ -112,6 +112,7 @@ macro_rules! store_conformance {
                 a_saga_is_read_with_the_moments_of_its_birth_and_newest_event
                 a_history_is_read_in_order_and_page_by_page
                 lags_tell_what_is_not_confirmed
+                versions_are_those_of_the_sagas_that_exist
                 what_is_not_there_is_none
             }
             leasing {
@@ -155,6 +156,7 @@ macro_rules! store_conformance {
                 sagas_of_all_definitions_count_together
                 cancelled_orders_count_by_reason
                 what_is_not_written_does_not_count
+                events_of_all_sagas_count_together
             }
             stocking {
                 a_product_is_made_by_setting_its_stock

@@ -72,6 +72,16 @@ pub fn lags_tell_what_is_not_confirmed(stage: Stage) {
     assert_eq!(stage.queries.lags().unwrap(), expected);
 }
 
+pub fn versions_are_those_of_the_sagas_that_exist(stage: Stage) {
+    let owner = stage.owner();
+    let [first, second] = [owner.place(1), owner.complete(2)];
+    let asked = [sample::saga_id(3), second.id, first.id];
+    let found = stage.queries.versions(&asked).unwrap();
+    let expected = [(first.id, first.state.version), (second.id, second.state.version)];
+    assert_eq!(found, expected.into());
+    assert_eq!(stage.queries.versions(&[]).unwrap(), [].into());
+}
+
 pub fn what_is_not_there_is_none(stage: Stage) {
     assert_eq!(stage.queries.order(sample::order_id(1)).unwrap(), None);
     assert_eq!(stage.queries.saga(sample::saga_id(1)).unwrap(), None);

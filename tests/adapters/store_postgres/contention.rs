@@ -1,6 +1,6 @@
 //! Two processes on one database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,7 @@ const PRODUCTS: [&str; 4] = ["a", "b", "c", "d"];
 
 /// Reserves one of each of two products for some records, or releases what they hold.
 fn work(inventory: &dyn InventoryStore, random: &mut fastrand::Rng) {
-    let keys: std::collections::BTreeSet<RecordKey> =
-        (0..random.u64(1..6)).map(|_| key(random.u64(1..40))).collect();
+    let keys: BTreeSet<RecordKey> = (0..random.u64(1..6)).map(|_| key(random.u64(1..40))).collect();
     let wanted: Vec<ProductId> =
         random.choose_multiple(PRODUCTS, 2).into_iter().map(ProductId::from).collect();
     let release = random.u8(0..4) == 0;
@@ -112,6 +111,55 @@ fn records_that_many_make_at_once_are_made_in_one_order() {
     });
     drop(processes);
     assert_eq!(circles(&database), 0);
+}
+
+#[test]
+fn a_transaction_is_told_which_products_it_had_to_wait_for() {
+    let database = TestDatabase::new();
+    let processes = [open(&database.url()), open(&database.url())];
+    for id in PRODUCTS {
+        processes[0].inventory.set_on_hand(&id.into(), 1_000).unwrap();
+    }
+    let reserve_one = |inventory: &dyn InventoryStore, n, wanted: &[&str], during: &dyn Fn()| {
+        let mut contended = BTreeSet::new();
+        let wanted: BTreeSet<ProductId> = wanted.iter().map(|id| ProductId::from(*id)).collect();
+        let settled = inventory.transact(&[key(n)].into(), &wanted, &mut |view| {
+            contended = view.contended.clone();
+            during();
+            InventoryChange {
+                records: [(key(n), done(1))].into(),
+                held: [(key(n), wanted.iter().map(|id| (id.clone(), 1)).collect())].into(),
+                reserved: wanted.iter().map(|id| (id.clone(), 1)).collect(),
+                ..InventoryChange::default()
+            }
+        });
+        settled.unwrap();
+        contended
+    };
+    let waiting = "SELECT pid::text AS line FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    for round in 0..3 {
+        let [one, other] = &processes;
+        std::thread::scope(|scope| {
+            let mut waits = None;
+            let began = std::cell::RefCell::new(&mut waits);
+            let first = reserve_one(&*one.inventory, 100 + round, &["b", "c"], &|| {
+                **began.borrow_mut() = Some(scope.spawn(|| {
+                    reserve_one(&*other.inventory, 200 + round, &["a", "b", "c", "d"], &|| {})
+                }));
+                let end = Instant::now() + Duration::from_secs(20);
+                while database.lines(waiting).is_empty() {
+                    assert!(Instant::now() < end, "nobody waits");
+                }
+            });
+            assert_eq!(first, BTreeSet::new(), "nobody was in its way");
+            let second = waits.unwrap().join().unwrap();
+            assert_eq!(second, ["b".into(), "c".into()].into());
+        });
+        // What others changed before is nothing to wait for.
+        let later = reserve_one(&*one.inventory, 300 + round, &PRODUCTS, &|| {});
+        assert_eq!(later, BTreeSet::new());
+    }
 }
 
 #[test]

@@ -3,8 +3,11 @@
 mod orders;
 mod sagas;
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
+use uuid::Uuid;
 
 use super::Orchestrator;
 use super::encode::{integer, natural, shard};
@@ -102,6 +105,24 @@ impl Queries for Orchestrator {
                     })
                 })
                 .collect()
+        })
+    }
+
+    fn versions(&self, ids: &[SagaId]) -> Result<BTreeMap<SagaId, Sequence>, StoreError> {
+        self.database.look(|connection| {
+            let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+            let rows: Vec<(Uuid, i64)> = saga_rows::table
+                .filter(saga_rows::id.eq_any(ids))
+                .select((saga_rows::id, saga_rows::version))
+                .load(connection)?;
+            rows.into_iter().map(|(id, version)| Ok((SagaId(id), natural(version)?))).collect()
+        })
+    }
+
+    fn events(&self) -> Result<u64, StoreError> {
+        self.database.look(|connection| {
+            let last: Vec<i64> = shards::table.select(shards::last_seq).load(connection)?;
+            natural(last.into_iter().sum())
         })
     }
 

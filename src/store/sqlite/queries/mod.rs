@@ -106,6 +106,30 @@ impl Queries for Orchestrator {
         })
     }
 
+    fn versions(&self, ids: &[SagaId]) -> Result<BTreeMap<SagaId, Sequence>, StoreError> {
+        self.database.read(|connection| {
+            let mut versions = BTreeMap::new();
+            for id in ids {
+                let version: Option<i64> = saga_rows::table
+                    .filter(saga_rows::id.eq(Id(id.0)))
+                    .select(saga_rows::version)
+                    .first(connection)
+                    .optional()?;
+                if let Some(version) = version {
+                    versions.insert(*id, natural(version)?);
+                }
+            }
+            Ok(versions)
+        })
+    }
+
+    fn events(&self) -> Result<u64, StoreError> {
+        self.database.read(|connection| {
+            let last: Vec<i64> = shards::table.select(shards::last_seq).load(connection)?;
+            natural(last.into_iter().sum())
+        })
+    }
+
     fn stored_answer(&self, key: &str) -> Result<Option<StoredAnswer>, StoreError> {
         self.database.read(|connection| Ok(stored_answer(connection, key)?))
     }

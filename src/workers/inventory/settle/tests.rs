@@ -31,6 +31,7 @@ impl Warehouse {
             records: self.records.clone(),
             holdings: self.holdings.clone(),
             products: products.collect(),
+            contended: Default::default(),
         };
         let (change, replies) = settle(&view, commands, NOW);
         self.write(change);
