@@ -16,7 +16,7 @@ else
 endif
 
 .PHONY: interop
-interop: ## have stock clients of NestJS, golevelup, FastStream and CloudEvents, from npm and PyPI, talk to Skald
+interop: ## have stock clients of NestJS, golevelup, FastStream and CloudEvents talk to Skald, and run the dashboard's script
 	cargo build --locked
 	tests/interop/run
 
@@ -39,9 +39,9 @@ lint: ## formatting, clippy and documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 .PHONY: bench
-bench: ## measure this machine: sagas/s embedded and on PostgreSQL and RabbitMQ, latency, memory, limits
+bench: ## measure this machine: sagas/s embedded and on PostgreSQL and RabbitMQ, latency, memory, limits, Redis
 	cargo bench --locked --bench end_to_end --no-run
-	scripts/with-stack postgres rabbitmq -- cargo bench --locked --bench end_to_end
+	scripts/with-stack -- cargo bench --locked --bench end_to_end
 
 .PHONY: demo
 demo: ## a thousand orders through the embedded Skald

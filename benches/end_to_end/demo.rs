@@ -14,10 +14,11 @@ use crate::services::Installation;
 /// hundredths.
 const TICKS_A_SECOND: u32 = 100;
 
-/// One-line orders.
+/// Orders, all of them with so many lines.
 #[derive(Clone, Copy)]
 pub struct Load {
     pub orders: u32,
+    pub lines: u32,
     /// How many may be unfinished at a time.
     pub concurrency: u32,
     /// Orders a second; none where one is sent when another has ended.
@@ -42,6 +43,18 @@ pub struct Said {
     pub p99_ms: f64,
     pub transitions_per_commit: f64,
     pub processes: Vec<Cost>,
+    #[serde(default)]
+    pub reads: Option<Reads>,
+}
+
+/// How fast settled orders are read.
+#[derive(Clone, Copy, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reads {
+    pub store_per_second: f64,
+    pub store_p50_ms: f64,
+    pub cache_per_second: f64,
+    pub cache_p50_ms: f64,
 }
 
 /// What a process cost while the load ran.
@@ -60,14 +73,29 @@ pub struct Cost {
 /// # Errors
 /// When the demo fails, be it because the stock does not add up.
 pub fn run(data: &Path, load: Load, installation: Option<&Installation>) -> anyhow::Result<Run> {
+    run_with(data, load, installation, |_| {})
+}
+
+/// The same with more arguments or variables.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_with(
+    data: &Path,
+    load: Load,
+    installation: Option<&Installation>,
+    more: impl FnOnce(&mut Command),
+) -> anyhow::Result<Run> {
     ensure!(!data.exists(), "{} was used before", data.display());
     let before = cpu_of_children()?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_skald"));
     command
-        .args(["demo", "--lines", "1", "-o", "json"])
+        .args(["demo", "-o", "json"])
         .args([
             "--orders",
             &load.orders.to_string(),
+            "--lines",
+            &load.lines.to_string(),
             "--concurrency",
             &load.concurrency.to_string(),
         ])
@@ -78,6 +106,7 @@ pub fn run(data: &Path, load: Load, installation: Option<&Installation>) -> anyh
     if let Some(installation) = installation {
         installation.add_to(command.arg("--stack"));
     }
+    more(&mut command);
     let output = command.output().context("skald can't be started")?;
     let cpu = cpu_of_children()? - before;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -10,7 +10,7 @@ use crate::report::{Latency, median};
 
 /// Enough for a median and a rough 99th percentile.
 const ORDERS: u32 = 300;
-const ONE_BY_ONE: Load = Load { orders: ORDERS, concurrency: 1, rate: None };
+const ONE_BY_ONE: Load = Load { orders: ORDERS, lines: 1, concurrency: 1, rate: None };
 /// Appends measured before the orders, and again after them: the machine may drift meanwhile.
 const APPENDS: usize = 300;
 /// Two pages of a database: what a small commit writes.

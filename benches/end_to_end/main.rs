@@ -5,6 +5,7 @@
 //! | `throughput` | sagas a second, and what one costs; their time at a fixed rate |
 //! | `latency` | one order at a time, in milliseconds and in fsyncs |
 //! | `memory` | a hundred thousand sagas awake at once |
+//! | `redis` | what Redis gains, and what its absence costs |
 //! | `limits` | what PostgreSQL, RabbitMQ and HTTP can do here |
 //! | `peers` | the same orders on other systems, by another harness |
 //! | `services` | PostgreSQL and RabbitMQ |
@@ -28,6 +29,7 @@ mod latency;
 mod limits;
 mod memory;
 mod peers;
+mod redis;
 mod report;
 mod services;
 mod throughput;
@@ -67,6 +69,12 @@ enum Part {
     Limits,
     Latency,
     Memory,
+    /// Redis there and gone for the whole run
+    RedisGone,
+    /// Hint locks on hot products, on and off
+    RedisLocks,
+    /// Reads from the store, and through either cache
+    RedisReads,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -106,6 +114,15 @@ fn measure(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     }
     if wanted(Part::Memory) {
         report.memory = Some(memory::measure(&folder.join("memory"))?);
+    }
+    if wanted(Part::RedisGone) {
+        report.redis_gone = Some(redis::gone(&folder.join("redis-gone"))?);
+    }
+    if wanted(Part::RedisLocks) {
+        report.redis_locks = Some(redis::locks(&folder.join("redis-locks"))?);
+    }
+    if wanted(Part::RedisReads) {
+        report.redis_reads = Some(redis::reads(&folder.join("redis-reads"))?);
     }
     if let Some(peers) = &options.peers {
         let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 #[path = "../../tests/support/stack.rs"]
 mod stack;
 
-pub use stack::{Database, Vhost};
+pub use stack::{Database, Vhost, redis};
 
 /// A database and a virtual host that nobody has used. Both go with this.
 pub struct Installation {
@@ -28,7 +28,7 @@ impl Installation {
         let Some(control) = std::env::var_os("SKALD_TEST_RABBITMQCTL") else {
             bail!(
                 "this part needs PostgreSQL and RabbitMQ: run `make bench`, or put \
-                 `scripts/with-stack postgres rabbitmq --` before the command"
+                 `scripts/with-stack --` before the command"
             );
         };
         // The script keeps a folder for each service beside each other, with the processes in it.

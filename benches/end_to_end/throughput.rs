@@ -29,7 +29,7 @@ pub fn measure(folder: &Path, side: Side) -> anyhow::Result<(Throughput, Paced)>
         demo::run(&folder.join(name), load, installation.as_ref())
     };
     std::fs::create_dir(folder)?;
-    let full = Load { orders: ORDERS, concurrency: CONCURRENCY, rate: None };
+    let full = Load { orders: ORDERS, lines: 1, concurrency: CONCURRENCY, rate: None };
     let runs: Vec<Run> = (1..=RUNS)
         .map(|n| {
             eprintln!("{side}: full load, run {n} of {RUNS}");
@@ -39,7 +39,7 @@ pub fn measure(folder: &Path, side: Side) -> anyhow::Result<(Throughput, Paced)>
     let throughput = Throughput::of(side, &runs);
     let rate = (throughput.sagas_per_second.median() / 2.0) as u32;
     eprintln!("{side}: {rate} orders a second");
-    let paced = Load { orders: rate * SECONDS, concurrency: UNBOUNDED, rate: Some(rate) };
+    let paced = Load { orders: rate * SECONDS, lines: 1, concurrency: UNBOUNDED, rate: Some(rate) };
     let said = run("paced", paced)?.said;
     let paced = Paced {
         side,

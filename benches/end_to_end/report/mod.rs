@@ -3,9 +3,11 @@
 //! | file | holds |
 //! |---|---|
 //! | `load` | figures of many orders |
+//! | `redis` | what Redis gains and costs |
 //! | `surroundings` | limits of the parts, and peers |
 
 mod load;
+mod redis;
 mod surroundings;
 
 use std::fmt::{self, Display, Formatter};
@@ -17,6 +19,7 @@ use anyhow::ensure;
 use serde::Serialize;
 
 pub use load::{OnStack, Paced, Side, Throughput};
+pub use redis::{Figures, Pairs, ReadsThrough};
 pub use surroundings::{Limits, Peers};
 
 /// What a hundred thousand waiting sagas may take, the program and its store's caches included.
@@ -42,6 +45,12 @@ pub struct Report {
     pub latency: Option<Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_gone: Option<Pairs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_locks: Option<Vec<Pairs>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_reads: Option<Vec<ReadsThrough>>,
 }
 
 /// One order at a time.
@@ -111,6 +120,9 @@ impl Report {
             peers: None,
             latency: None,
             memory: None,
+            redis_gone: None,
+            redis_locks: None,
+            redis_reads: None,
         })
     }
 }
@@ -143,7 +155,10 @@ impl Display for Report {
             self.latency.as_ref().map(|part| part as _),
             self.memory.as_ref().map(|part| part as _),
         ];
-        parts.into_iter().flatten().try_for_each(|part| write!(f, "\n\n{part}"))
+        parts.into_iter().flatten().try_for_each(|part| write!(f, "\n\n{part}"))?;
+        let pairs = self.redis_gone.iter().chain(self.redis_locks.iter().flatten());
+        pairs.into_iter().try_for_each(|part| write!(f, "\n\n{part}"))?;
+        self.redis_reads.iter().flatten().try_for_each(|part| write!(f, "\n\n{part}"))
     }
 }
 

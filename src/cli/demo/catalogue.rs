@@ -76,6 +76,8 @@ pub struct Demand {
     pub mean_lines: f64,
     /// Lines of an order at most.
     pub max_lines: u64,
+    /// How many products half of all lines ask for; none where they are as popular as in TPC-C.
+    pub hot: Option<u32>,
 }
 
 /// A product.
@@ -93,7 +95,35 @@ pub struct Product {
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     products: Vec<Product>,
-    popularity: NuRand,
+    popularity: Popularity,
+}
+
+/// How often products are asked for.
+#[derive(Clone, Debug)]
+struct Popularity {
+    usual: NuRand,
+    /// Half of all draws are one of the first so many.
+    hot: Option<u32>,
+}
+
+impl Popularity {
+    fn draw(&self, random: &mut Rng) -> u32 {
+        match self.hot {
+            Some(hot) if random.bool() => random.u32(1..=hot),
+            _ => self.usual.draw(random),
+        }
+    }
+
+    /// The probability of each number, from 1.
+    fn probabilities(&self) -> Vec<f64> {
+        let mut probabilities = self.usual.probabilities();
+        if let Some(hot) = self.hot {
+            probabilities.iter_mut().for_each(|probability| *probability /= 2.0);
+            let most = probabilities.iter_mut().take(hot as usize);
+            most.for_each(|probability| *probability += 0.5 / f64::from(hot));
+        }
+        probabilities
+    }
 }
 
 /// The id of the product with this number; the numbers from 1 to [`PRODUCTS`] exist.
@@ -105,7 +135,8 @@ impl Catalogue {
     /// A catalogue in which a few scarce products make several percent of the orders roll back, and
     /// everything else suffices for whatever is drawn.
     pub fn stock_for(demand: Demand, random: &mut Rng) -> Self {
-        let popularity = NuRand::new(A_OF_PRODUCTS, 1, PRODUCTS, random);
+        let usual = NuRand::new(A_OF_PRODUCTS, 1, PRODUCTS, random);
+        let popularity = Popularity { usual, hot: demand.hot };
         let probabilities = popularity.probabilities();
         let lines = demand.orders as f64 * demand.mean_lines;
         let ample = demand.orders * demand.max_lines * u64::from(MAX_QUANTITY);
@@ -117,7 +148,8 @@ impl Catalogue {
                 price: random.i64(100..=10_000),
             })
             .collect();
-        for n in scarce(&probabilities, demand.mean_lines, random) {
+        let hot = demand.hot.unwrap_or(0) as usize;
+        for n in scarce(&probabilities, hot, demand.mean_lines, random) {
             if let (Some(product), Some(probability)) = (products.get_mut(n), probabilities.get(n))
             {
                 product.on_hand = (MET * lines * MEAN_QUANTITY * probability) as i64;
@@ -137,12 +169,12 @@ impl Catalogue {
     }
 }
 
-/// Which products are scarce: as many, in random order, as make the share of lines that meet one
+/// Which products are scarce, those that are hot left out: as many, in random order, as make the share of lines that meet one
 /// that has run out lead to the wanted share of rolled back orders.
-fn scarce(probabilities: &[f64], mean_lines: f64, random: &mut Rng) -> Vec<usize> {
+fn scarce(probabilities: &[f64], hot: usize, mean_lines: f64, random: &mut Rng) -> Vec<usize> {
     let unmet_lines = 1.0 - (1.0 - ROLLED_BACK).powf(1.0 / mean_lines);
     let wanted = unmet_lines / (1.0 - MET);
-    let mut numbers: Vec<usize> = (0..probabilities.len()).collect();
+    let mut numbers: Vec<usize> = (hot..probabilities.len()).collect();
     random.shuffle(&mut numbers);
     let mut share = 0.0;
     numbers.retain(|n| {
@@ -158,7 +190,7 @@ mod tests {
     use super::*;
 
     fn catalogue(mean_lines: f64, max_lines: u64) -> Catalogue {
-        let demand = Demand { orders: 1_000, mean_lines, max_lines };
+        let demand = Demand { orders: 1_000, mean_lines, max_lines, hot: None };
         Catalogue::stock_for(demand, &mut Rng::with_seed(1))
     }
 
@@ -210,6 +242,20 @@ mod tests {
             assert!((fewest..=most).contains(&scarce), "{scarce}");
             assert_eq!(catalogue.products().len(), 1_000);
         }
+    }
+
+    #[test]
+    fn hot_products_get_half_of_all_lines_and_are_never_scarce() {
+        let demand = Demand { orders: 1_000, mean_lines: 10.0, max_lines: 15, hot: Some(4) };
+        let catalogue = Catalogue::stock_for(demand, &mut Rng::with_seed(1));
+        assert!(catalogue.products()[..4].iter().all(|product| product.on_hand == 150_000));
+        let mut random = Rng::with_seed(2);
+        let draws = 10_000;
+        let is_hot = |product: &Product| product.id.as_str() <= "item-0004";
+        let hot = (0..draws).filter(|_| is_hot(catalogue.draw(&mut random).unwrap())).count();
+        assert!((4_700..5_500).contains(&hot), "{hot} of {draws}");
+        let sum: f64 = catalogue.popularity.probabilities().iter().sum();
+        assert!((sum - 1.0).abs() < 1e-9);
     }
 
     #[test]

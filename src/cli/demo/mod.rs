@@ -6,6 +6,7 @@
 //! | `orders` | what customers order (pure) |
 //! | `load` | sends orders and waits for their ends |
 //! | `ends` | when sagas end, as the bus tells it |
+//! | `reads` | reads orders that are settled |
 //! | `watch` | how far it has come |
 //! | `stage` | what the demo runs on: a Skald in this process, or |
 //! | `stack` | one in processes of its own, on |
@@ -24,6 +25,7 @@ mod folder;
 mod load;
 mod orders;
 mod process;
+mod reads;
 mod report;
 mod services;
 mod stack;
@@ -41,6 +43,7 @@ use self::cost::Meter;
 use self::folder::Folder;
 use self::load::{Measured, Plan};
 use self::orders::{Lines, Profile};
+use self::reads::Reads;
 use self::report::{Report, millis, per_second, percentile};
 use self::stack::Stack;
 use self::stage::Stage;
@@ -77,6 +80,15 @@ pub struct Demo {
     /// from when it was due; --concurrency bounds how many are unfinished all the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
+    /// Have half of all lines ask for one of so many products
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    hot: Option<u32>,
+    /// Read settled orders so many times in a turn, from the store and through the cache
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    reads: Option<u64>,
+    /// With --stack, how many inventory workers there are
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    inventory_workers: u8,
     /// Tell what this process and its descendants cost, too
     #[arg(long, value_name = "NAME=PID", value_parser = cost::parse, hide = true)]
     measure: Vec<cost::Measured>,
@@ -145,7 +157,9 @@ impl Demo {
         eprintln!("The data of this demo is kept in {}", folder.path());
         System::new().block_on(async {
             let mut stage = match self.stack {
-                true => Stage::stack(Stack::start(config.clone(), file).await?),
+                true => {
+                    Stage::stack(Stack::start(config.clone(), file, self.inventory_workers).await?)
+                }
                 false => Stage::embedded(&config).await?,
             };
             let performed = tokio::select! {
@@ -176,8 +190,12 @@ impl Demo {
 
     async fn perform(&self, stage: &mut Stage) -> Result<(), Failure> {
         let lines = self.lines.map_or(Lines::Profile, Lines::Exactly);
-        let demand =
-            Demand { orders: self.orders, mean_lines: lines.mean(), max_lines: lines.most() };
+        let demand = Demand {
+            orders: self.orders,
+            mean_lines: lines.mean(),
+            max_lines: lines.most(),
+            hot: self.hot,
+        };
         let catalogue = Catalogue::stock_for(demand, &mut Rng::with_seed(self.seed));
         let expected: Vec<(ProductId, i64)> = catalogue
             .products()
@@ -197,13 +215,19 @@ impl Demo {
             })
             .await?;
         let costs = meter.read(self.orders);
-        self.report(stage, measured, costs, &expected).await
+        let url = format!("{}/v1/orders", stage.url());
+        let reads = match self.reads {
+            Some(reads) => Some(reads::measure(&url, &measured.accepted, reads).await?),
+            None => None,
+        };
+        self.report(stage, measured, reads, costs, &expected).await
     }
 
     async fn report(
         &self,
         stage: &Stage,
         mut measured: Measured,
+        reads: Option<Reads>,
         processes: Vec<cost::Cost>,
         expected: &[(ProductId, i64)],
     ) -> Result<(), Failure> {
@@ -225,6 +249,7 @@ impl Demo {
             stock_adds_up,
             transitions_per_commit: audit.stats.transitions_per_commit,
             cancelled_by_reason: audit.cancelled_by_reason,
+            reads,
             processes,
         };
         match self.output {

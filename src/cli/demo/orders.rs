@@ -148,7 +148,8 @@ mod tests {
     use crate::saga::id::{SagaId, Timestamp};
 
     fn profile(lines: Lines, seed: u64) -> Profile {
-        let demand = Demand { orders: 20_000, mean_lines: lines.mean(), max_lines: lines.most() };
+        let demand =
+            Demand { orders: 20_000, mean_lines: lines.mean(), max_lines: lines.most(), hot: None };
         let catalogue = Catalogue::stock_for(demand, &mut Rng::with_seed(seed));
         Profile::new(catalogue, lines, seed)
     }

@@ -7,6 +7,7 @@ use comfy_table::CellAlignment;
 use serde::Serialize;
 
 use super::cost::Cost;
+use super::reads::Reads;
 use crate::cli::output::{plain_table, printable, render};
 
 /// What the demo found. Its JSON is an interface.
@@ -36,6 +37,9 @@ pub struct Report {
     pub stock_adds_up: bool,
     /// How many transitions of sagas shared a commit, on average.
     pub transitions_per_commit: f64,
+    /// How fast settled orders are read, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reads: Option<Reads>,
     /// What each process cost while the load ran; empty where that can't be known.
     pub processes: Vec<Cost>,
 }
@@ -93,6 +97,16 @@ impl Report {
         add("p99 from submit to end, ms".to_owned(), format!("{:.1}", self.p99_ms));
         add("mails".to_owned(), grouped(self.mails));
         add("transitions per commit".to_owned(), format!("{:.1}", self.transitions_per_commit));
+        if let Some(reads) = &self.reads {
+            let Reads { store_per_second, store_p50_ms, cache_per_second, cache_p50_ms } = reads;
+            for (what, rate, p50) in [
+                ("from the store", store_per_second, store_p50_ms),
+                ("through the cache", cache_per_second, cache_p50_ms),
+            ] {
+                add(format!("reads/s {what}"), grouped(rate.round() as u64));
+                add(format!("p50 of reads {what}, ms"), format!("{p50:.2}"));
+            }
+        }
         for Cost { process, cpu_ms_per_saga, .. } in &self.processes {
             add(format!("CPU ms per saga, {process}"), format!("{cpu_ms_per_saga:.3}"));
         }
@@ -147,6 +161,7 @@ mod tests {
             mails: 1_000,
             stock_adds_up: true,
             transitions_per_commit: 30.0,
+            reads: None,
             processes: vec![Cost {
                 process: "skald".to_owned(),
                 cpu_ms_per_saga: 0.25,

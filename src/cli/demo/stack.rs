@@ -17,7 +17,7 @@ use crate::ports::bus::Bus;
 /// Processes that are one installation of Skald, and the services that they use.
 pub struct Stack {
     orchestrator: Process,
-    workers: [Process; 2],
+    workers: Vec<Process>,
     /// None where somebody else runs them.
     services: Option<Services>,
     address: SocketAddr,
@@ -29,7 +29,11 @@ impl Stack {
     ///
     /// # Errors
     /// When only one service is named, a named one is already in use, or something does not start.
-    pub async fn start(mut config: Config, file: Option<PathBuf>) -> Result<Self, Failure> {
+    pub async fn start(
+        mut config: Config,
+        file: Option<PathBuf>,
+        inventory_workers: u8,
+    ) -> Result<Self, Failure> {
         let services = match (&config.store.orchestrator, config.bus.addresses.is_empty()) {
             (Some(_), false) => {
                 refuse_what_is_in_use(&config)?;
@@ -55,10 +59,11 @@ impl Stack {
         let address = address.parse().map_err(|_| failed("the orchestrator has no address"))?;
         // Started together, ready together.
         let worker = |name, which| Process::skald(name, &["worker", which], &flags, &variables);
-        let mut workers = [
-            worker("inventory worker", "inventory")?,
-            worker("notification worker", "notification")?,
-        ];
+        let mut workers = Vec::new();
+        for _ in 0..inventory_workers {
+            workers.push(worker("inventory worker", "inventory")?);
+        }
+        workers.push(worker("notification worker", "notification")?);
         for worker in &mut workers {
             worker.ready()?;
         }
