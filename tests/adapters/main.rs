@@ -15,6 +15,8 @@ mod in_process_bus;
 mod mail_conformance;
 #[path = "../support/postgres_server.rs"]
 mod postgres_server;
+#[path = "../support/proxy/mod.rs"]
+mod proxy;
 #[path = "../support/rabbitmq.rs"]
 mod rabbitmq;
 mod rabbitmq_bus;

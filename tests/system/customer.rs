@@ -1,29 +1,64 @@
 //! Customers that order one thing after another and note what they were told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::until::until;
+
+/// What is known of an order's fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was accepted, and whoever ordered was told.
+    Accepted,
+    /// An answer never came: it may have been accepted or not.
+    InDoubt,
+    /// Whenever it was asked for, the answer was that nothing was done.
+    Refused,
+}
+
+/// An order as it was submitted, however often.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub key: String,
+    /// Orders nothing else.
+    pub user: String,
+    pub items: BTreeMap<String, i64>,
+    pub fate: Fate,
+    /// The ids that were told.
+    pub told: BTreeSet<Uuid>,
+    body: String,
+}
+
+/// What was promised or shown of an order: its id, its status, and on which occasion. No such status
+/// ever changes.
+pub type Promise = (Uuid, &'static str, &'static str);
 
 /// What all customers share.
 #[derive(Default)]
 pub struct Log {
-    /// Orders that were answered with 202: the key and the order's id.
-    pub accepted: Mutex<Vec<(String, String)>>,
-    /// Orders that the customer was told are not going to be.
-    pub cancelled: Mutex<Vec<String>>,
-    /// Keys whose answer never came, to be sent again.
-    unknown: Mutex<Vec<(String, String)>>,
+    /// By their numbers.
+    submissions: Mutex<Vec<Submission>>,
+    /// Orders that were accepted, in this order.
+    accepted: Mutex<Vec<Uuid>>,
+    promises: Mutex<Vec<Promise>>,
+    /// Those to be sent again.
+    again: Mutex<Vec<usize>>,
     pub count: AtomicUsize,
     /// How long each customer thinks between two orders.
     thinks: Duration,
-    next: AtomicUsize,
     stop: AtomicBool,
 }
+
+/// One in so many customers who got no answer never asks again.
+const ONE_GIVES_UP_IN: usize = 7;
+/// One in so many sends an order again that was accepted.
+const ONE_REPEATS_IN: usize = 11;
 
 impl Log {
     /// Of customers that think for so long between two orders.
@@ -39,59 +74,127 @@ impl Log {
         self.stop.store(false, Ordering::SeqCst);
     }
 
+    pub fn is_over(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Everything that was ever submitted.
+    pub fn submissions(&self) -> MutexGuard<'_, Vec<Submission>> {
+        self.submissions.lock().unwrap()
+    }
+
+    pub fn promises(&self) -> MutexGuard<'_, Vec<Promise>> {
+        self.promises.lock().unwrap()
+    }
+
+    pub fn promise(&self, order: Uuid, status: &'static str, occasion: &'static str) {
+        self.promises().push((order, status, occasion));
+    }
+
     /// Waits for the `n`th order that was accepted; none once all is over.
-    pub fn nth_accepted(&self, n: usize) -> Option<String> {
-        while !self.stop.load(Ordering::SeqCst) {
-            if let Some((_, order)) = self.accepted.lock().unwrap().get(n) {
-                return Some(order.clone());
+    pub fn nth_accepted(&self, n: usize) -> Option<Uuid> {
+        while !self.is_over() {
+            if let Some(order) = self.accepted.lock().unwrap().get(n) {
+                return Some(*order);
             }
             std::thread::sleep(Duration::from_millis(2));
         }
         None
     }
 
-    /// Orders whose answer never came.
-    pub fn unknown(&self) -> usize {
-        self.unknown.lock().unwrap().len()
+    /// Orders that somebody is going to ask for again.
+    pub fn to_be_repeated(&self) -> usize {
+        self.again.lock().unwrap().len()
     }
 
-    /// The next order: one whose outcome is unknown, or a new one.
-    fn next_order(&self, products: usize) -> (String, String) {
-        if let Some(order) = self.unknown.lock().unwrap().pop() {
-            return order;
+    /// The next order: one to be repeated, or a new one; its number, key and body.
+    pub fn next_order(&self, products: usize) -> (usize, String, String) {
+        let mut submissions = self.submissions();
+        let n = self.again.lock().unwrap().pop().unwrap_or(submissions.len());
+        if n == submissions.len() {
+            submissions.push(submission(n, products));
         }
-        let n = self.next.fetch_add(1, Ordering::SeqCst);
-        let (first, second) = (n % products, (n * 7 + 3) % products);
-        let body = format!(
-            r#"{{"userId":"user-{n}","email":"user-{n}@example.org","items":[{{"productId":"p{first}","quantity":{},"price":9.99}},{{"productId":"p{second}","quantity":1,"price":0.5}}]}}"#,
-            n % 4 + 1
-        );
-        (format!("key-{n}"), body)
+        let Submission { key, body, .. } = &submissions[n];
+        (n, key.clone(), body.clone())
+    }
+
+    /// Notes that an order was accepted.
+    pub fn note(&self, n: usize, answer: &str) {
+        let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
+        let id = answer["orderId"].as_str().unwrap().parse().unwrap();
+        let submission = &mut self.submissions()[n];
+        submission.fate = Fate::Accepted;
+        if submission.told.insert(id) {
+            self.accepted.lock().unwrap().push(id);
+            self.count.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Notes that nobody knows whether an order was accepted.
+    fn doubt(&self, n: usize) {
+        let submission = &mut self.submissions()[n];
+        if submission.fate == Fate::Refused {
+            submission.fate = Fate::InDoubt;
+        }
+    }
+
+    /// Has somebody ask again, unless this is one who gives up.
+    fn ask_again(&self, n: usize) {
+        let gives_up = n % ONE_GIVES_UP_IN == 0 && self.submissions()[n].fate == Fate::InDoubt;
+        if !gives_up {
+            self.again.lock().unwrap().push(n);
+        }
+    }
+}
+
+/// The `n`th order.
+fn submission(n: usize, products: usize) -> Submission {
+    let (first, second) = (n % products, (n * 7 + 3) % products);
+    let (user, quantity) = (format!("user-{n}"), n % 4 + 1);
+    let body = format!(
+        r#"{{"userId":"{user}","email":"{user}@example.org","items":[{{"productId":"p{first}","quantity":{quantity},"price":9.99}},{{"productId":"p{second}","quantity":1,"price":0.5}}]}}"#
+    );
+    let mut items = BTreeMap::from([(format!("p{first}"), quantity as i64)]);
+    *items.entry(format!("p{second}")).or_default() += 1;
+    Submission {
+        key: format!("key-{n}"),
+        user,
+        items,
+        fate: Fate::Refused,
+        told: BTreeSet::new(),
+        body,
     }
 }
 
 /// Orders until told to stop or until the connection breaks.
-pub fn order_on(address: SocketAddr, log: &Arc<Log>, products: usize) {
+pub fn order_on(address: SocketAddr, log: &Log, products: usize) {
     let Ok(mut connection) = Connection::open(address) else { return };
-    while !log.stop.load(Ordering::SeqCst) {
-        let (key, body) = log.next_order(products);
+    while !log.is_over() {
+        let (n, key, body) = log.next_order(products);
         let headers = format!("Idempotency-Key: \"{key}\"\r\n");
-        match connection.send("POST", "/v1/orders", &headers, &body) {
+        let mut submit = || connection.send("POST", "/v1/orders", &headers, &body);
+        match submit() {
             Ok((202, answer)) => {
-                let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-                let id = answer["orderId"].as_str().unwrap().to_owned();
-                log.accepted.lock().unwrap().push((key, id));
-                log.count.fetch_add(1, Ordering::SeqCst);
+                log.note(n, &answer);
+                if n % ONE_REPEATS_IN == 0
+                    && let Ok((202, answer)) = submit()
+                {
+                    log.note(n, &answer);
+                }
                 std::thread::sleep(log.thinks);
             }
-            Ok((503 | 409, _)) => {
-                log.unknown.lock().unwrap().push((key, body));
+            Ok((503 | 409, answer)) => {
+                if answer.contains("OUTCOME_UNKNOWN") {
+                    log.doubt(n);
+                }
+                log.ask_again(n);
                 // It says to come back in a second or two; a test has more haste.
                 std::thread::sleep(Duration::from_millis(20));
             }
             Ok((status, answer)) => panic!("{status}: {answer}"),
             Err(_) => {
-                log.unknown.lock().unwrap().push((key, body));
+                log.doubt(n);
+                log.ask_again(n);
                 return;
             }
         }
@@ -99,30 +202,34 @@ pub fn order_on(address: SocketAddr, log: &Arc<Log>, products: usize) {
 }
 
 /// Orders from one node or another until told to stop.
-pub fn order_anywhere(
-    nodes: &Mutex<Vec<SocketAddr>>,
-    first: usize,
-    log: &Arc<Log>,
-    products: usize,
-) {
+pub fn order_anywhere(nodes: &Mutex<Vec<SocketAddr>>, first: usize, log: &Log, products: usize) {
     let mut turn = first;
-    while !log.stop.load(Ordering::SeqCst) {
-        let node = {
-            let nodes = nodes.lock().unwrap();
-            nodes[turn % nodes.len()]
-        };
-        order_on(node, log, products);
+    while !log.is_over() {
+        if let Some(node) = one_of(nodes, turn) {
+            order_on(node, log, products);
+        }
         turn += 1;
         // A node that is not there is not asked in a busy loop.
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Puts goods on the shelves: enough of most, too little of some.
+/// One of the nodes that there are, another one each turn.
+pub fn one_of(nodes: &Mutex<Vec<SocketAddr>>, turn: usize) -> Option<SocketAddr> {
+    let nodes = nodes.lock().unwrap();
+    nodes.get(turn % nodes.len().max(1)).copied()
+}
+
+/// How many of a product there are: enough of most, too little of some.
+pub fn on_hand(product: usize) -> i64 {
+    if product.is_multiple_of(8) { 20 } else { 1_000_000 }
+}
+
+/// Puts goods on the shelves.
 pub fn stock_up(address: SocketAddr, products: usize) {
     let mut connection = Connection::open(address).unwrap();
     for product in 0..products {
-        let on_hand = if product % 8 == 0 { 20 } else { 1_000_000 };
+        let on_hand = on_hand(product);
         let path = format!("/v1/inventory/products/p{product}");
         let (status, body) =
             connection.send("PUT", &path, "", &format!(r#"{{"onHand":{on_hand}}}"#)).unwrap();
@@ -132,11 +239,11 @@ pub fn stock_up(address: SocketAddr, products: usize) {
 
 /// Asks again for every order whose answer never came, and waits until all sagas have ended and every
 /// event is confirmed.
-pub fn finish(address: SocketAddr, log: &Arc<Log>, products: usize) {
+pub fn finish(address: SocketAddr, log: &Log, products: usize) {
     log.go_on();
     std::thread::scope(|scope| {
         scope.spawn(|| order_on(address, log, products));
-        until("no order's fate is unknown", || log.unknown() == 0);
+        until("nobody has to ask again", || log.to_be_repeated() == 0);
         log.stop();
     });
     let mut connection = Connection::open(address).unwrap();

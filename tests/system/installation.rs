@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use skald::store::{Stores, postgres};
 use tempfile::TempDir;
 
+use crate::accounts::Source;
 use crate::customer::Connection;
 use crate::process::Process;
 use crate::stack::{Database, Vhost};
@@ -107,18 +108,35 @@ impl Installation {
         if let Some(url) = &self.redis {
             command.env("SKALD_REDIS_URL", url).env("SKALD_WORKERS_HINT_LOCKS", "on");
         }
-        command.env("SKALD_MAIL_FOLDER", self.folder().join("mail"));
+        command.env("SKALD_MAIL_FOLDER", self.mail());
         command
     }
 
     /// Starts a process of this installation.
     pub fn start(&self, command: Command, name: &str) -> Process {
-        let n = self.started.fetch_add(1, Ordering::Relaxed);
-        Process::start(command, self.log(&format!("{name}-{n}")))
+        Process::start(command, self.log(name))
     }
 
-    fn log(&self, name: &str) -> PathBuf {
-        self.folder().join(format!("{name}.log"))
+    /// The log of the next process.
+    pub fn log(&self, name: &str) -> PathBuf {
+        let n = self.started.fetch_add(1, Ordering::Relaxed);
+        self.folder().join(format!("{name}-{n}.log"))
+    }
+
+    /// Keeps the folder, for somebody to read the logs.
+    pub fn keep(&mut self) -> &Path {
+        self.folder.disable_cleanup(true);
+        self.folder()
+    }
+
+    /// Where its databases are, for whoever looks behind everybody's back.
+    pub fn source(&self) -> Source {
+        Source::Postgres(self.store.clone())
+    }
+
+    /// Where its mails are, if they are files.
+    pub fn mail(&self) -> PathBuf {
+        self.folder().join("mail")
     }
 
     /// Its stores, behind everybody's back.

@@ -12,20 +12,25 @@
 
 mod accounts;
 mod behaviour;
+mod chaos;
 mod customer;
 mod dead_letters;
 mod dice;
 mod doctor;
+mod drain;
 mod health;
 mod installation;
 mod kill;
-mod listener;
 mod many;
 #[path = "../support/otlp_receiver.rs"]
 mod otlp_receiver;
+#[path = "../support/own_service.rs"]
+mod own_service;
 #[path = "../support/postgres_server.rs"]
 mod postgres_server;
 mod process;
+#[path = "../support/proxy/mod.rs"]
+mod proxy;
 #[path = "../support/rabbitmq.rs"]
 mod rabbitmq;
 mod redis;

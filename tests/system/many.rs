@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::accounts;
-use crate::customer::{Connection, Log, finish, order_anywhere, stock_up};
+use crate::customer::{Connection, Log, finish, one_of, order_anywhere, stock_up};
 use crate::installation::{Installation, WORKERS, shares, together, until_shared};
 use crate::process::Process;
 use crate::until::{until, within};
@@ -27,7 +27,7 @@ pub fn workers(installation: &Installation) -> Vec<Process> {
 /// that go to whichever node.
 pub fn under_load(
     nodes: &Mutex<Vec<SocketAddr>>,
-    log: &Arc<Log>,
+    log: &Log,
     products: usize,
     during: impl FnOnce(),
 ) {
@@ -56,36 +56,28 @@ impl Drop for Stop<'_> {
 fn look_on(nodes: &Mutex<Vec<SocketAddr>>, log: &Log) {
     for turn in 0.. {
         let Some(found) = log.nth_accepted(10 * turn) else { return };
-        let node = {
-            let nodes = nodes.lock().unwrap();
-            nodes[turn % nodes.len()]
-        };
-        let Ok(mut connection) = Connection::open(node) else { continue };
+        let connection = one_of(nodes, turn).map(Connection::open);
+        let Some(Ok(mut connection)) = connection else { continue };
         let path = format!("/v1/orders/{found}");
         let Ok(answer) = connection.ask("POST", &format!("{path}/cancel"), "", "") else {
             continue;
         };
         let order = connection.ask("GET", &path, "", "");
         match (answer.status, order.map(|answer| (answer.status, answer.body))) {
-            (200, _) => log.cancelled.lock().unwrap().push(found),
+            (200, _) => log.promise(found, "CANCELLED", "was promised to be cancelled"),
             (202 | 503, _) | (409, Err(_) | Ok((503, _))) => {}
-            (409, Ok((200, order))) => assert!(order.contains(r#""CONFIRMED""#), "{order}"),
+            (409, Ok((200, order))) => {
+                assert!(order.contains(r#""CONFIRMED""#), "{order}");
+                log.promise(found, "CONFIRMED", "was refused to be cancelled");
+            }
             (status, order) => panic!("{status}: {} {order:?}", answer.body),
         }
     }
 }
 
 pub fn everything_adds_up(installation: &Installation, log: &Log) {
-    let stores = installation.stores();
-    let accepted = log.accepted.lock().unwrap();
-    println!("{} orders, {} cancelled", accepted.len(), log.cancelled.lock().unwrap().len());
-    accounts::every_accepted_order_is_terminal(&stores, &accepted);
-    accounts::the_stock_adds_up(&stores);
-    accounts::one_notification_for_each_order(&stores, &installation.folder().join("mail"));
-    for order in log.cancelled.lock().unwrap().iter() {
-        let order = stores.queries.order(order.parse().unwrap()).unwrap().unwrap();
-        assert_eq!(order.status.as_str(), "CANCELLED", "what was promised to {}", order.id);
-    }
+    println!("{} promises", log.promises().len());
+    accounts::all_is_well(&installation.source(), log, &installation.mail(), None);
 }
 
 #[test]

@@ -25,7 +25,15 @@ impl Process {
     }
 
     /// Starts `command`, which logs to `log`, and waits until it is ready.
-    pub fn start(mut command: Command, log: PathBuf) -> Self {
+    pub fn start(command: Command, log: PathBuf) -> Self {
+        Self::attempt(command, log).unwrap_or_else(|told| panic!("{told}"))
+    }
+
+    /// The same where something that it needs may be away.
+    ///
+    /// # Errors
+    /// When it ends instead; with what it logged.
+    pub fn attempt(mut command: Command, log: PathBuf) -> Result<Self, String> {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -33,12 +41,25 @@ impl Process {
             .spawn()
             .unwrap();
         let mut process = Self { child, log };
+        let mut ended = None;
         until("the process is ready", || {
-            let ended = process.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{command:?}: {ended:?}\n{}", process.text());
-            process.text().contains(r#""message":"ready""#)
+            ended = process.child.try_wait().unwrap();
+            ended.is_some() || process.text().contains(r#""message":"ready""#)
         });
-        process
+        match ended {
+            None => Ok(process),
+            Some(status) => Err(format!("{command:?}: {status}\n{}", process.text())),
+        }
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// What the system calls it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where its API listens.
@@ -53,7 +74,8 @@ impl Process {
         self.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    fn text(&self) -> String {
+    /// The same as text.
+    pub fn text(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 

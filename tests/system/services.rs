@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use crate::accounts;
+use crate::accounts::{self, Books, heard_in};
 use crate::customer::{Answer, Connection};
 use crate::installation::{Installation, WORKERS, together};
 use crate::postgres_server::{PASSWORD, PrivateServer, TestDatabase};
@@ -125,8 +125,9 @@ fn a_service_that_goes_away_is_told_and_what_waited_goes_on_once_it_is_back() {
     });
     told(&mut connection, 3);
     assert_eq!(connection.get(shelf)["reserved"], 3);
-    let (events, file) = (accounts::events(&installation.stores()), installation.folder());
-    until("every event is logged", || accounts::heard(&file.join("events")) == events);
+    let expected = accounts::expected(&Books::read(&installation.source(), None));
+    let file = installation.folder().join("events");
+    until("every event is logged", || heard_in(&file).into_keys().eq(expected.iter().cloned()));
     for process in workers.iter().chain([&orchestrator]) {
         for line in process.log() {
             assert!(!line.to_string().contains(PASSWORD), "{line}");

@@ -1,13 +1,12 @@
 //! Mails over SMTP, and a mail server that is away.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::accounts;
+use crate::accounts::{self, Outside};
 use crate::customer::{Connection, Log, finish, order_on, stock_up};
 use crate::installation::Installation;
 use crate::process::Process;
@@ -75,19 +74,12 @@ fn every_mail_reaches_a_server_that_dies_and_comes_back() {
     });
     finish(node, &log, PRODUCTS);
 
-    let stores = installation.stores();
-    let accepted = log.accepted.lock().unwrap();
-    accounts::every_accepted_order_is_terminal(&stores, &accepted);
-    let orders = accepted.iter().map(|(key, _)| key).collect::<BTreeSet<_>>().len();
-    let told = vec![("SENT".to_owned(), orders as u64)];
-    assert_eq!(stores.notification.counts().unwrap(), told, "one record for each order");
-    let taken = sink.taken();
-    let ids: BTreeSet<&str> = taken.iter().map(|mail| mail.id()).collect();
-    assert_eq!(ids.len(), orders, "one Message-ID for each order");
-    let customers: BTreeSet<&String> = taken.iter().flat_map(|mail| &mail.to).collect();
-    assert_eq!(customers.len(), orders, "everybody got a mail");
-    assert!(taken.len() >= orders + 3, "what was taken unheard was sent again");
-    println!("{orders} orders, {} mails", taken.len());
+    let mails = sink.mails();
+    let (taken, told) = (mails.values().sum::<usize>(), mails.len());
+    let outside = Outside { log: &log, first: 0, mails, heard: None };
+    accounts::everything_adds_up(&installation.source(), &outside);
+    assert!(taken >= told + 3, "what was taken unheard was sent again");
+    println!("{told} orders, {taken} mails");
     let is_put_off = "mails were not sent and are tried again";
     assert!(mailing.log().iter().any(|line| line["message"] == is_put_off));
 }

@@ -9,9 +9,9 @@ use skald::ports::inventory::{InventoryChange, InventoryStore};
 use skald::ports::ledger::EntryOutcome;
 use skald::ports::work::RecordKey;
 
-use super::proxy::{Fault, Proxy};
 use super::{open, owner_of};
 use crate::postgres_server::TestDatabase;
+use crate::proxy::{Fault, Proxy};
 use crate::store_conformance::sample;
 use crate::store_conformance::stocking::{done, key};
 

@@ -4,7 +4,6 @@ mod contention;
 mod lost_commit;
 mod opening;
 mod plans;
-mod proxy;
 mod records;
 mod restart;
 mod speed;

@@ -5,7 +5,11 @@
 
 mod session;
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{JoinHandle, sleep, spawn};
@@ -83,6 +87,8 @@ impl Taken {
 
 #[derive(Default)]
 struct State {
+    /// Where the Message-IDs of what was taken are noted, instead of keeping it.
+    book: Option<File>,
     /// The beginning of a command, what happens at it, and how often.
     rules: Vec<(&'static str, Manner, usize)>,
     taken: Vec<Taken>,
@@ -111,7 +117,17 @@ impl Sink {
     /// One that listens.
     pub fn start(protection: Protection) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (state, moved) = (Mutex::default(), Condvar::new());
+        Self::listening(listener, protection, None)
+    }
+
+    /// One at this address that notes each Message-ID in a file before it says that the mail is taken.
+    pub fn with_book(address: SocketAddr, book: &Path) -> Self {
+        let book = File::options().create(true).append(true).open(book).unwrap();
+        Self::listening(TcpListener::bind(address).unwrap(), Protection::None, Some(book))
+    }
+
+    fn listening(listener: TcpListener, protection: Protection, book: Option<File>) -> Self {
+        let (state, moved) = (Mutex::new(State { book, ..State::default() }), Condvar::new());
         let shared = Shared { state, moved, closing: AtomicBool::new(false), protection };
         let address = listener.local_addr().unwrap();
         let sink = Self { address, shared: Arc::new(shared), listening: Mutex::new(None) };
@@ -137,6 +153,15 @@ impl Sink {
 
     pub fn taken(&self) -> Vec<Taken> {
         self.shared.state.lock().unwrap().taken.clone()
+    }
+
+    /// How often each Message-ID was taken.
+    pub fn mails(&self) -> BTreeMap<String, usize> {
+        let mut mails = BTreeMap::new();
+        for mail in &self.shared.state.lock().unwrap().taken {
+            *mails.entry(mail.id().to_owned()).or_default() += 1;
+        }
+        mails
     }
 
     /// Every command, after `+` if it came over TLS, else after `-`.
@@ -221,6 +246,13 @@ impl Drop for Sink {
 }
 
 impl State {
+    fn take(&mut self, taken: Taken) {
+        match &mut self.book {
+            Some(book) => book.write_all(format!("{}\n", taken.id()).as_bytes()).unwrap(),
+            None => self.taken.push(taken),
+        }
+    }
+
     fn greet(&mut self, stream: TcpStream) {
         self.open.push(stream);
         self.made += 1;

@@ -82,7 +82,7 @@ impl<'a> Session<'a> {
         match self.manner(".")? {
             Some(refusal) => self.say(refusal),
             None => {
-                self.shared.state.lock().unwrap().taken.push(taken);
+                self.shared.state.lock().unwrap().take(taken);
                 self.answer("TAKEN", "250 taken")
             }
         }

@@ -1,0 +1,177 @@
+//! How each kind of fault comes about, and how it is over.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+
+use super::fault::{Fault, Kind, Target};
+use super::site::Site;
+use crate::own_service::OwnService;
+use crate::proxy::{self, Proxy, Way};
+
+/// A service that has not come back by then never will.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How much PostgreSQL's full disk has left: nothing, or too little for its log.
+const POSTGRES_LEFT: [u64; 3] = [0, 1 << 20, 4 << 20];
+/// How much RabbitMQ's has left: less than its alarm wants (50 MB), so that it takes no messages, and enough
+/// for what it writes all the same. Without any it breaks down, and its queues do not survive that.
+const RABBITMQ_LEFT: u64 = 30 << 20;
+
+/// A fault on a site.
+pub struct Strike<'a> {
+    pub site: &'a Site,
+    pub fault: Fault,
+}
+
+impl Strike<'_> {
+    /// It happens.
+    pub fn begin(&self) {
+        let (site, chance) = (self.site, self.fault.chance);
+        match self.fault.kind {
+            Kind::KillOrchestrator | Kind::KillInventoryWorker | Kind::KillNotificationWorker => {
+                site.kill(self.process());
+            }
+            Kind::KillPostgres => site.postgres.kill(),
+            Kind::KillRabbitMq => site.rabbitmq.kill(),
+            Kind::KillMailServer => site.mail.lock().unwrap().kill(),
+            Kind::SuspendOrchestrator | Kind::SuspendWorker => site.signal(self.process(), "STOP"),
+            Kind::CutFromStore | Kind::CutFromBroker | Kind::CutFromMailServer => {
+                self.link().refuse(true);
+                self.link().cut();
+            }
+            Kind::SlowStore | Kind::SlowBroker => {
+                self.link().delay(Duration::from_millis(5 + chance as u64 % 100));
+            }
+            Kind::HalfOpenToStore
+            | Kind::HalfOpenToBroker
+            | Kind::LateFromStore
+            | Kind::LateFromBroker => self.silence(true),
+            Kind::CommitsUnheard | Kind::ConfirmsUnheard => self.plan(proxy::Fault::AnswerLost),
+            Kind::CommitsLost => self.plan(proxy::Fault::CommitLost),
+            Kind::ConfirmsDropped => self.link().drop_confirms(true),
+            Kind::MemoryAlarm => self.watermark("0.0000001"),
+            Kind::PostgresDiskFull => {
+                fill(&site.postgres, POSTGRES_LEFT[chance % POSTGRES_LEFT.len()])
+            }
+            Kind::RabbitMqDiskFull => fill(&site.rabbitmq, RABBITMQ_LEFT),
+        }
+    }
+
+    /// It is over, and what was hit runs again.
+    pub fn end(&self) {
+        let site = self.site;
+        match self.fault.kind {
+            Kind::KillOrchestrator | Kind::KillInventoryWorker | Kind::KillNotificationWorker => {
+                site.start(self.process());
+            }
+            Kind::KillPostgres => self.revive(&site.postgres),
+            Kind::KillRabbitMq => self.revive(&site.rabbitmq),
+            Kind::KillMailServer => site.mail.lock().unwrap().go_on(),
+            Kind::SuspendOrchestrator | Kind::SuspendWorker => site.signal(self.process(), "CONT"),
+            Kind::CutFromStore | Kind::CutFromBroker | Kind::CutFromMailServer => {
+                self.link().refuse(false);
+            }
+            Kind::SlowStore | Kind::SlowBroker => self.link().delay(Duration::ZERO),
+            Kind::HalfOpenToStore | Kind::HalfOpenToBroker => {
+                self.link().cut();
+                self.silence(false);
+            }
+            Kind::LateFromStore | Kind::LateFromBroker => self.silence(false),
+            Kind::CommitsUnheard | Kind::CommitsLost | Kind::ConfirmsUnheard => {
+                self.link().relent();
+            }
+            Kind::ConfirmsDropped => self.link().drop_confirms(false),
+            Kind::MemoryAlarm => self.watermark("0.4"),
+            Kind::PostgresDiskFull => {
+                let _ = std::fs::remove_file(ballast(&site.postgres));
+                self.revive(&site.postgres);
+            }
+            Kind::RabbitMqDiskFull => {
+                let _ = std::fs::remove_file(ballast(&site.rabbitmq));
+                self.revive(&site.rabbitmq);
+            }
+        }
+    }
+
+    fn process(&self) -> usize {
+        match self.fault.target {
+            Target::Process(n) => n,
+            other => unreachable!("{other:?} is no process"),
+        }
+    }
+
+    fn link(&self) -> &Proxy {
+        match self.fault.target {
+            Target::StoreLink(side) => &self.site.store_links[side],
+            Target::BrokerLink(side) => &self.site.broker_links[side],
+            Target::MailLink => &self.site.mail_link,
+            other => unreachable!("{other:?} is no link"),
+        }
+    }
+
+    /// One way, the other, or both.
+    fn silence(&self, is_silent: bool) {
+        let ways: &[Way] = match self.fault.chance % 3 {
+            0 => &[Way::ToServer],
+            1 => &[Way::ToClient],
+            _ => &[Way::ToServer, Way::ToClient],
+        };
+        for way in ways {
+            self.link().silence(*way, is_silent);
+        }
+    }
+
+    fn plan(&self, fault: proxy::Fault) {
+        self.link().plan(vec![fault; 1 + self.fault.chance % 4]);
+    }
+
+    fn watermark(&self, share: &str) {
+        self.site.rabbitmq.rabbitmqctl(&["set_vm_memory_high_watermark", share]).unwrap();
+    }
+
+    /// Starts a service until it answers: it may still be falling while it is looked at.
+    fn revive(&self, service: &OwnService) {
+        let began = Instant::now();
+        loop {
+            let started = service.go_on();
+            if started.is_ok() {
+                self.site.connect_links();
+                if self.answers(service) {
+                    return;
+                }
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "it does not come back: {started:?}\n{}",
+                service.log()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn answers(&self, service: &OwnService) -> bool {
+        if std::ptr::eq(service, &self.site.postgres) {
+            PgConnection::establish(self.site.database()).is_ok()
+        } else {
+            service.rabbitmqctl(&["-q", "list_queues", "name"]).is_ok()
+        }
+    }
+}
+
+fn ballast(service: &OwnService) -> PathBuf {
+    service.small_disk().unwrap().join("ballast")
+}
+
+/// Fills a service's disk up to what is to be left.
+fn fill(service: &OwnService, left: u64) {
+    let disk = service.small_disk().unwrap();
+    let free = rustix::fs::statvfs(&disk).unwrap();
+    let size = (free.f_bavail * free.f_frsize).saturating_sub(left).max(1);
+    let mut fallocate = Command::new("fallocate");
+    fallocate.args(["-l", &size.to_string()]).arg(ballast(service));
+    // The service may have been faster.
+    let _ = fallocate.output().unwrap();
+}
