@@ -169,7 +169,7 @@ impl SagaActor {
                 self.house.count_ignored(kind);
                 self.trace_answer(&delivery, came);
                 delivery.ack();
-                self.stop_if_ended(ctx);
+                self.retire_if_ended(ctx);
             }
             Ok(Decision::Moved(moved)) => {
                 let order = order_change(&moved);
@@ -362,12 +362,15 @@ impl SagaActor {
             let _ = watcher.send(outcome);
         }
         self.saga = Some(saga);
-        self.stop_if_ended(ctx);
+        self.retire_if_ended(ctx);
     }
 
-    fn stop_if_ended(&self, ctx: &mut Context<Self>) {
+    /// Has the registry let go of an actor whose saga has ended. It ends with its last address, once it
+    /// has dealt with what is in its mailbox: to stop here would give all that back to the bus, and a
+    /// bundle of answers to one saga would come again for ever.
+    fn retire_if_ended(&self, ctx: &mut Context<Self>) {
         if self.saga.as_ref().is_some_and(|saga| saga.state.phase.is_end()) {
-            ctx.stop();
+            self.registry.do_send(Gone { saga: self.id, actor: ctx.address() });
         }
     }
 

@@ -9,6 +9,7 @@
     clippy::unwrap_used
 )]
 
+mod bundled;
 mod delivery;
 mod gate;
 mod group_commit;

@@ -88,7 +88,7 @@ pub struct Tick;
 #[rtype(result = "()")]
 pub struct LastCall;
 
-/// An actor ended.
+/// An actor ended, or has nothing more to do.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Gone {
