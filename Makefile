@@ -15,6 +15,20 @@ else
 	scripts/with-stack -- cargo test --locked
 endif
 
+MINUTES ?= 5
+TIMES ?= 200
+
+.PHONY: chaos
+chaos: ## kill and cut off real processes and services for MINUTES=5, and check that nothing is lost; SEED= repeats an order
+	SKALD_CHAOS_MINUTES=$(MINUTES) SKALD_CHAOS_SEED=$(SEED) cargo test --locked --test system -- \
+	  --exact chaos::nothing_is_lost_or_doubled_however_long_everything_fails --ignored --nocapture
+
+.PHONY: drain
+drain: ## end processes under load in good order, TIMES=200, and check that nothing is lost or done twice
+	cargo test --locked --test system --no-run
+	SKALD_DRAIN_TIMES=$(TIMES) scripts/with-stack postgres rabbitmq -- cargo test --locked --test system -- \
+	  --exact drain::processes_that_are_told_to_stop_again_and_again_lose_and_double_nothing --ignored --nocapture
+
 .PHONY: interop
 interop: ## have stock clients of NestJS, golevelup, FastStream and CloudEvents talk to Skald, and run the dashboard's script
 	cargo build --locked
