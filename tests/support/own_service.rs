@@ -8,6 +8,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -22,7 +23,7 @@ const KEEPER: &str = r#"
 trap '' INT TERM HUP
 cat
 "$1" down --dir "$2" >/dev/null 2>&1
-umount "$2/$3" 2>/dev/null
+umount -l "$2/$3" 2>/dev/null
 rm -rf "$2"
 "#;
 
@@ -61,6 +62,8 @@ pub struct OwnService {
     /// Whether its files are on a file system of their own.
     on_small_disk: bool,
     keeper: Child,
+    /// What `scripts/stack` said when it was started the last time.
+    variables: Mutex<String>,
 }
 
 impl OwnService {
@@ -102,7 +105,13 @@ impl OwnService {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        let service = Self { kind, folder, on_small_disk: disk.is_some(), keeper };
+        let service = Self {
+            kind,
+            folder,
+            on_small_disk: disk.is_some(),
+            keeper,
+            variables: Mutex::default(),
+        };
         service.go_on()?;
         Ok(service)
     }
@@ -114,7 +123,12 @@ impl OwnService {
     pub fn go_on(&self) -> Result<(), String> {
         let output = self.stack(&["up", "--env"]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        output.status.success().then_some(()).ok_or(told)
+        if !output.status.success() {
+            return Err(told);
+        }
+        let variables = fs::read_to_string(self.home().join("variables"));
+        *self.variables.lock().unwrap() = variables.map_err(|error| error.to_string())?;
+        Ok(())
     }
 
     /// SIGKILL to it and to whatever it has started, and waits until they are gone.
@@ -157,7 +171,7 @@ impl OwnService {
 
     /// What `scripts/stack` says of it.
     pub fn variable(&self, name: &str) -> String {
-        let variables = fs::read_to_string(self.home().join("variables")).unwrap();
+        let variables = self.variables.lock().unwrap();
         let found = variables.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         found.unwrap_or_else(|| panic!("no {name} in {variables}")).to_owned()
     }

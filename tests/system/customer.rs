@@ -140,7 +140,8 @@ impl Log {
 
     /// Has somebody ask again, unless this is one who gives up.
     fn ask_again(&self, n: usize) {
-        let gives_up = n % ONE_GIVES_UP_IN == 0 && self.submissions()[n].fate == Fate::InDoubt;
+        let gives_up =
+            n.is_multiple_of(ONE_GIVES_UP_IN) && self.submissions()[n].fate == Fate::InDoubt;
         if !gives_up {
             self.again.lock().unwrap().push(n);
         }
@@ -176,7 +177,7 @@ pub fn order_on(address: SocketAddr, log: &Log, products: usize) {
         match submit() {
             Ok((202, answer)) => {
                 log.note(n, &answer);
-                if n % ONE_REPEATS_IN == 0
+                if n.is_multiple_of(ONE_REPEATS_IN)
                     && let Ok((202, answer)) = submit()
                 {
                     log.note(n, &answer);

@@ -14,9 +14,8 @@ const CONFIRMATIONS: [[u8; 4]; 2] = [[0, 60, 0, 80], [0, 60, 0, 120]];
 /// Passes the broker's frames on until a confirmation that must not be heard, or the end.
 pub fn backward(server: &TcpStream, mut client: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut server = BufReader::with_capacity(65_536, server);
-    let mut frame = Vec::new();
     loop {
-        frame.resize(HEAD, 0);
+        let mut frame = vec![0; HEAD];
         server.read_exact(&mut frame)?;
         let size = u32::from_be_bytes(frame[3..HEAD].try_into().unwrap()) as usize;
         // And the byte that ends it.

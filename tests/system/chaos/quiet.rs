@@ -97,14 +97,17 @@ fn history_of_the_last(store: &mut PgConnection) -> Vec<String> {
     found.into_iter().map(|line| line.line).collect()
 }
 
+/// Whether nothing of a kind is left over, or what is.
+type Rule = fn(&Site) -> Result<(), String>;
+
 /// Waits until nothing is left over, and says what is after all.
 pub fn leftovers(site: &Site) -> Vec<String> {
-    let rules: [(&str, &dyn Fn(&Site) -> Result<(), String>); 5] = [
-        ("the nodes", &nodes_are_idle),
-        ("the queues", &queues_are_empty),
-        ("connections to the broker", &broker_connections),
-        ("connections to the store", &store_connections),
-        ("descriptors", &descriptors),
+    let rules: [(&str, Rule); 5] = [
+        ("the nodes", nodes_are_idle),
+        ("the queues", queues_are_empty),
+        ("connections to the broker", broker_connections),
+        ("connections to the store", store_connections),
+        ("descriptors", descriptors),
     ];
     let left = rules
         .map(|(what, rule)| eventually(|| rule(site)).err().map(|left| format!("{what}: {left}")));
