@@ -1,5 +1,7 @@
 //! Sending mail.
 
+use std::time::Duration;
+
 /// A mail, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
@@ -40,4 +42,9 @@ pub trait Mailer: Send + Sync {
     /// Sends mails; the results are in their order. A mail that succeeded survives a crash of this
     /// process. Takes no longer than [`SEND_WITHIN_MS`].
     fn send(&self, mails: &[Mail]) -> Vec<Result<(), MailError>>;
+
+    /// The longest that a call takes, up to [`SEND_WITHIN_MS`].
+    fn longest(&self) -> Duration {
+        Duration::from_millis(SEND_WITHIN_MS)
+    }
 }

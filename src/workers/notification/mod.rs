@@ -18,10 +18,10 @@ mod report;
 pub mod smtp;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use command::NotificationCommand;
-use plan::{Part, Posted, conclude, plan};
+use plan::{Claims, Part, Posted, conclude, plan};
 use report::report;
 
 use super::bisect::bisect;
@@ -43,7 +43,7 @@ pub struct NotificationWorker {
     store: Arc<dyn NotificationStore>,
     mailer: Arc<dyn Mailer>,
     domain: String,
-    alone_since: Option<Timestamp>,
+    claims: Mutex<Claims>,
 }
 
 impl NotificationWorker {
@@ -53,14 +53,20 @@ impl NotificationWorker {
         mailer: Arc<dyn Mailer>,
         domain: impl Into<String>,
     ) -> Self {
-        Self { store, mailer, domain: domain.into(), alone_since: None }
+        let claims = Mutex::new(Claims::of(mailer.longest()));
+        Self { store, mailer, domain: domain.into(), claims }
     }
 
     /// The same worker, where no other uses its store from `since` on. It need not wait for the
     /// claims of a predecessor to expire.
     #[must_use]
     pub fn alone_since(self, since: Timestamp) -> Self {
-        Self { alone_since: Some(since), ..self }
+        self.claims().alone_since = Some(since);
+        self
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn claim(
@@ -71,7 +77,7 @@ impl NotificationWorker {
         let keys = commands.iter().map(|command| RecordKey::from(&command.key)).collect();
         let mut parts = Vec::new();
         self.store.transact(&keys, &mut |records| {
-            let (change, planned) = plan(records, commands, self.alone_since, now);
+            let (change, planned) = plan(records, commands, &self.claims(), now);
             parts = planned;
             change
         })?;
@@ -112,7 +118,7 @@ impl NotificationWorker {
             posted.iter().map(|posted| RecordKey::from(&posted.command.key)).collect();
         let mut replies = Vec::new();
         self.store.transact(&keys, &mut |records| {
-            let (change, concluded) = conclude(records, posted, claimed_at);
+            let (change, concluded) = conclude(records, posted, &self.claims(), claimed_at);
             replies = concluded;
             change
         })?;
@@ -136,6 +142,9 @@ impl Worker for NotificationWorker {
         let claimed = batch.iter().zip(&parts).filter(|(_, part)| **part == Ok(Part::Send));
         let posted = self.post(claimed.map(|(command, _)| command).collect());
         let recorded = bisect(&posted, &mut |posted| self.record(posted, now));
+        if parts.iter().any(Result::is_err) || recorded.iter().any(Result::is_err) {
+            self.claims().abandon(now);
+        }
         let sent: HashMap<&IdempotencyKey, Result<ReplyBody, StoreError>> =
             posted.iter().map(|posted| &posted.command.key).zip(recorded).collect();
         batch.iter().zip(parts).map(|(command, part)| reply(part, sent.get(&command.key))).collect()

@@ -5,23 +5,61 @@
 //! ([`conclude`]). Whoever dies in between leaves claims that expire; the mails are sent again then,
 //! under the same Message-IDs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
 
 use super::command::NotificationCommand;
 use crate::contract::reply::{ReplyBody, WorkOutcome};
 use crate::orders::notification::{Notified, Outcome};
-use crate::ports::mail::{MailError, SEND_WITHIN_MS};
+use crate::ports::mail::MailError;
 use crate::ports::notification::{Notification, NotificationChange};
 use crate::ports::work::{RecordKey, WorkRecord};
 use crate::saga::id::Timestamp;
 use crate::saga::json::Json;
 use crate::workers::records::{Standing, answer, consult};
 
-/// How long a claim keeps others away. Longer than a batch of mails takes, and short enough that a
-/// mail whose sender died is not missed for long.
-pub const CLAIM_MS: u64 = 60_000;
+/// How much longer than the mailer takes a claim keeps others away: the time until its mails are
+/// begun.
+const MARGIN_MS: u64 = 5_000;
 
-const _: () = assert!(SEND_WITHIN_MS < CLAIM_MS, "whoever sends a mail has it claimed");
+/// How a worker claims the steps whose mails it sends.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    /// How long a claim keeps others away: longer than a batch of mails takes, and not much, for a
+    /// mail whose sender died waits for its end.
+    last_ms: u64,
+    /// Claims from before are dead: whoever made them is gone.
+    pub alone_since: Option<Timestamp>,
+    /// Until when claims of one's own hold that are dead: the batches that they were made for came to
+    /// nothing.
+    abandoned: BTreeSet<Timestamp>,
+}
+
+impl Claims {
+    /// Claims for mails that a mailer takes so long for at most.
+    pub fn of(longest: Duration) -> Self {
+        let last_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        let last_ms = last_ms.saturating_add(MARGIN_MS);
+        Self { last_ms, alone_since: None, abandoned: BTreeSet::new() }
+    }
+
+    /// Until when a claim made now holds.
+    pub fn until(&self, now: Timestamp) -> Timestamp {
+        now.plus_millis(self.last_ms)
+    }
+
+    /// Nobody sends any more what was claimed at `claimed_at` and is not recorded. Forgets what has
+    /// expired by then.
+    pub fn abandon(&mut self, claimed_at: Timestamp) {
+        self.abandoned.retain(|until| *until > claimed_at);
+        self.abandoned.insert(self.until(claimed_at));
+    }
+
+    fn are_dead(&self, until: Timestamp) -> bool {
+        self.alone_since.is_some_and(|since| until < self.until(since))
+            || self.abandoned.contains(&until)
+    }
+}
 
 /// How a command of a batch goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +81,12 @@ fn told(outcome: Outcome) -> WorkOutcome {
 }
 
 /// Claims what is to be sent, answers what needs no mail or was answered before.
-///
-/// Claims from before `alone_since` are dead: whoever made them is gone.
 pub fn plan(
     records: &BTreeMap<RecordKey, WorkRecord>,
     commands: &[NotificationCommand],
-    alone_since: Option<Timestamp>,
+    claims: &Claims,
     now: Timestamp,
 ) -> (NotificationChange, Vec<Part>) {
-    let dead = |until: &Timestamp| alone_since.is_some_and(|since| *until < claim(since));
     let mut change = NotificationChange::default();
     let mut sending = HashSet::new();
     let parts = commands.iter().map(|command| {
@@ -61,7 +96,7 @@ pub fn plan(
         let step = RecordKey::from(&command.key);
         let known = change.records.get(&step).or_else(|| records.get(&step));
         let mut record = known.cloned().unwrap_or_default();
-        record.claimed_until = record.claimed_until.filter(|until| !dead(until));
+        record.claimed_until = record.claimed_until.filter(|until| !claims.are_dead(*until));
         match consult(&record, &command.key, now) {
             Standing::Repeat(outcome) => Part::Answered(ReplyBody::Settled(outcome)),
             Standing::Busy(_) => Part::Answered(ReplyBody::Retryable),
@@ -71,7 +106,7 @@ pub fn plan(
                 Part::Answered(reply)
             }
             Standing::Fresh => {
-                record.claimed_until = Some(claim(now));
+                record.claimed_until = Some(claims.until(now));
                 change.records.insert(step, record);
                 sending.insert(command.key.clone());
                 Part::Send
@@ -80,11 +115,6 @@ pub fn plan(
     });
     let parts = parts.collect();
     (change, parts)
-}
-
-/// Until when a claim made now holds.
-fn claim(now: Timestamp) -> Timestamp {
-    now.plus_millis(CLAIM_MS)
 }
 
 /// A command whose mail was sent, or was not.
@@ -100,6 +130,7 @@ pub struct Posted<'a> {
 pub fn conclude(
     records: &BTreeMap<RecordKey, WorkRecord>,
     posted: &[Posted<'_>],
+    claims: &Claims,
     claimed_at: Timestamp,
 ) -> (NotificationChange, Vec<ReplyBody>) {
     let mut change = NotificationChange::default();
@@ -116,7 +147,7 @@ pub fn conclude(
                 settle(&mut change, record, command, Outcome::Undeliverable, claimed_at)
             }
             Err(MailError::Transient(_) | MailError::Misconfigured(_)) => {
-                if record.claimed_until == Some(claim(claimed_at)) {
+                if record.claimed_until == Some(claims.until(claimed_at)) {
                     record.claimed_until = None;
                     change.records.insert(step, record);
                 }

@@ -31,7 +31,7 @@ use verdict::Setback;
 
 /// How long the mails of a batch are begun. A server that is well has taken them all long before; what
 /// is left then is put off, so that the batch is answered while somebody waits for it.
-const BEGIN_WITHIN: Duration = Duration::from_secs(20);
+const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// The longest time-out for an answer, so that a batch ends in time.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,8 +42,8 @@ const _: () = assert!(
     "the mail that is begun last has its whole time-out"
 );
 
-/// How many mails a connection should get of a batch: few enough that a server that takes two
-/// seconds for each is done with them in time, enough that each transaction is for many.
+/// How many mails a connection should get of a batch: few enough that a server that takes a second
+/// for each is done with them in time, enough that each transaction is for many.
 const MAILS_A_CONNECTION: usize = 8;
 
 /// How long an unused connection is kept. Servers close them after some minutes, routers forget
@@ -231,6 +231,10 @@ fn tls(server: &Server, authorities: Option<&[u8]>) -> Result<TlsParameters, Smt
 }
 
 impl Mailer for SmtpMailer {
+    fn longest(&self) -> Duration {
+        BEGIN_WITHIN + self.dialer.timeout + RESET_WITHIN
+    }
+
     fn send(&self, mails: &[Mail]) -> Vec<Result<(), MailError>> {
         let until = Instant::now() + BEGIN_WITHIN;
         let mut results: Vec<Option<Result<(), MailError>>> = vec![None; mails.len()];
