@@ -34,19 +34,26 @@ pub enum Kind {
     MemoryAlarm,
     PostgresDiskFull,
     RabbitMqDiskFull,
+    KillRedis,
+    FlushRedis,
+    CutFromRedis,
+    HalfOpenToRedis,
 }
+
+/// What only an installation with a Redis can suffer.
+pub const OF_REDIS: [Kind; 4] = [KillRedis, FlushRedis, CutFromRedis, HalfOpenToRedis];
 
 use Kind::{
     CommitsLost, CommitsUnheard, ConfirmsDropped, ConfirmsUnheard, CutFromBroker,
-    CutFromMailServer, CutFromStore, HalfOpenToBroker, HalfOpenToStore, KillInventoryWorker,
-    KillMailServer, KillNotificationWorker, KillOrchestrator, KillPostgres, KillRabbitMq,
-    LateFromBroker, LateFromStore, MemoryAlarm, PostgresDiskFull, RabbitMqDiskFull, SlowBroker,
-    SlowStore, SuspendOrchestrator, SuspendWorker,
+    CutFromMailServer, CutFromRedis, CutFromStore, FlushRedis, HalfOpenToBroker, HalfOpenToRedis,
+    HalfOpenToStore, KillInventoryWorker, KillMailServer, KillNotificationWorker, KillOrchestrator,
+    KillPostgres, KillRabbitMq, KillRedis, LateFromBroker, LateFromStore, MemoryAlarm,
+    PostgresDiskFull, RabbitMqDiskFull, SlowBroker, SlowStore, SuspendOrchestrator, SuspendWorker,
 };
 
 /// How often each kind comes among so many, and for how long: at least, and less than, so many
 /// milliseconds. A process that was killed is away for so long before it is started again.
-const KINDS: [(Kind, usize, std::ops::Range<usize>); 24] = [
+const KINDS: [(Kind, usize, std::ops::Range<usize>); 28] = [
     (KillOrchestrator, 4, 0..3_000),
     (KillInventoryWorker, 3, 0..2_000),
     (KillNotificationWorker, 3, 0..2_000),
@@ -72,6 +79,10 @@ const KINDS: [(Kind, usize, std::ops::Range<usize>); 24] = [
     (MemoryAlarm, 1, 1_000..8_000),
     (PostgresDiskFull, 1, 2_000..6_000),
     (RabbitMqDiskFull, 1, 2_000..6_000),
+    (KillRedis, 2, 0..4_000),
+    (FlushRedis, 1, 0..1_000),
+    (CutFromRedis, 1, 0..2_000),
+    (HalfOpenToRedis, 1, 1_000..15_000),
 ];
 
 /// What one fault at a time may happen to.
@@ -81,10 +92,12 @@ pub enum Target {
     Postgres,
     RabbitMq,
     MailServer,
+    Redis,
     /// The links of one half of the processes.
     StoreLink(usize),
     BrokerLink(usize),
     MailLink,
+    RedisLink,
 }
 
 /// A fault that is going to happen.
@@ -177,6 +190,8 @@ impl Deck {
             CutFromBroker | SlowBroker | HalfOpenToBroker | LateFromBroker | ConfirmsUnheard
             | ConfirmsDropped => Target::BrokerLink(side),
             CutFromMailServer => Target::MailLink,
+            KillRedis | FlushRedis => Target::Redis,
+            CutFromRedis | HalfOpenToRedis => Target::RedisLink,
         };
         let lasts = KINDS.iter().find(|(it, ..)| *it == kind).map(|(.., lasts)| lasts.clone());
         let lasts = dice.millis(lasts.unwrap_or_default());
@@ -195,6 +210,7 @@ impl Kind {
                 | KillPostgres
                 | KillRabbitMq
                 | KillMailServer
+                | KillRedis
         )
     }
 }

@@ -16,8 +16,10 @@ pub struct Report {
     pub orders: BTreeMap<String, usize>,
     /// Submissions whose answer never came and whose customer never asked again.
     pub in_doubt: usize,
-    /// How many COMMITs and confirmations nobody heard of.
-    pub unheard: u32,
+    /// How many COMMITs were lost, or their answers.
+    pub commits_lost: u32,
+    /// How many confirmations of the broker nobody heard.
+    pub confirms_lost: u32,
     /// Mails that were taken more than once.
     pub mails_twice: usize,
     /// By queue and reason.
@@ -54,7 +56,7 @@ impl fmt::Display for Report {
         let orders: usize = self.orders.values().sum();
         writeln!(f, "{orders} orders: {:?}", self.orders)?;
         writeln!(f, "{} submissions whose answer never came", self.in_doubt)?;
-        writeln!(f, "{} COMMITs and confirmations unheard", self.unheard)?;
+        writeln!(f, "{} COMMITs and {} confirmations lost", self.commits_lost, self.confirms_lost)?;
         writeln!(
             f,
             "{} mails more than once, dead letters: {:?}",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 
 use super::ear::Ear;
-use super::fault::{Crew, Kind, SIDES};
+use super::fault::{Crew, Kind, OF_REDIS, SIDES};
 use super::mail_server::MailServer;
 use crate::accounts::Source;
 use crate::installation::Installation;
@@ -57,10 +57,12 @@ struct Slot {
 pub struct Site {
     pub postgres: OwnService,
     pub rabbitmq: OwnService,
+    pub redis: OwnService,
     pub mail: Mutex<MailServer>,
     pub store_links: Vec<Proxy>,
     pub broker_links: Vec<Proxy>,
     pub mail_link: Proxy,
+    pub redis_link: Proxy,
     /// Of somebody who listens over a network without faults.
     pub ear: Ear,
     /// Faults that can't be had here, and why.
@@ -73,6 +75,7 @@ pub struct Site {
     ear_link: Proxy,
     slots: Vec<Slot>,
     database: String,
+    uses_redis: bool,
 }
 
 impl Site {
@@ -83,10 +86,15 @@ impl Site {
             (service(Service::Postgres, POSTGRES_MIB), rabbitmq.join().unwrap())
         });
         let ((postgres, no_disk), (rabbitmq, no_other_disk)) = (postgres, rabbitmq);
-        let left_out = [
-            no_disk.map(|why| (Kind::PostgresDiskFull, why)),
-            no_other_disk.map(|why| (Kind::RabbitMqDiskFull, why)),
-        ];
+        let redis = OwnService::start(Service::Redis);
+        let uses_redis = knows_redis();
+        let mut left_out = Vec::new();
+        left_out.extend(no_disk.map(|why| (Kind::PostgresDiskFull, why)));
+        left_out.extend(no_other_disk.map(|why| (Kind::RabbitMqDiskFull, why)));
+        if !uses_redis {
+            let why = "this Skald has no redis.url";
+            left_out.extend(OF_REDIS.map(|kind| (kind, why.to_owned())));
+        }
         let server = postgres.url();
         let mut superuser = PgConnection::establish(&server).unwrap();
         for statement in ["CREATE DATABASE skald", SMALL_WAL, "SELECT pg_reload_conf()"] {
@@ -109,14 +117,17 @@ impl Site {
             store_links: (0..SIDES).map(|_| link(&postgres, Wire::Postgres)).collect(),
             broker_links: (0..SIDES).map(|_| link(&rabbitmq, Wire::Amqp)).collect(),
             mail_link: Proxy::to(mail.address, Wire::Opaque),
+            redis_link: link(&redis, Wire::Opaque),
             ear: Ear::listening(&ear_link.url(&rabbitmq.url())),
-            left_out: left_out.into_iter().flatten().collect(),
+            left_out,
             nodes: Mutex::default(),
             deaths: Mutex::default(),
             slots: slots.collect(),
             mail: Mutex::new(mail),
             postgres,
             rabbitmq,
+            redis,
+            uses_redis,
             installation,
             ear_link,
             database,
@@ -219,6 +230,7 @@ impl Site {
         for link in self.broker_links.iter().chain([&self.ear_link]) {
             link.leads_to(self.rabbitmq.address());
         }
+        self.redis_link.leads_to(self.redis.address());
     }
 
     /// Keeps the logs for somebody to read.
@@ -244,6 +256,9 @@ impl Site {
             .env("SKALD_MAIL_FROM", "orders@example.org")
             // So that it shows who stays awake for no reason.
             .env("SKALD_ACTORS_SLEEP_AFTER_MS", "1000");
+        if self.uses_redis {
+            command.env("SKALD_REDIS_URL", self.redis_link.url(&self.redis.url()));
+        }
         command
     }
 
@@ -251,6 +266,13 @@ impl Site {
         let addresses = self.slots.iter().filter_map(|slot| *slot.address.lock().unwrap());
         *self.nodes.lock().unwrap() = addresses.collect();
     }
+}
+
+/// Whether the program has anything to do with Redis.
+fn knows_redis() -> bool {
+    let folder = std::env::temp_dir();
+    let printed = Process::command(&folder, &["config", "print"]).output().unwrap();
+    String::from_utf8_lossy(&printed.stdout).contains("redis.url")
 }
 
 /// A service on a disk of its own, or else anywhere and why.

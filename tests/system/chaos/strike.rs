@@ -1,5 +1,7 @@
 //! How each kind of fault comes about, and how it is over.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -37,8 +39,13 @@ impl Strike<'_> {
             Kind::KillPostgres => site.postgres.kill(),
             Kind::KillRabbitMq => site.rabbitmq.kill(),
             Kind::KillMailServer => site.mail.lock().unwrap().kill(),
+            Kind::KillRedis => site.redis.kill(),
+            Kind::FlushRedis => flush(&site.redis),
             Kind::SuspendOrchestrator | Kind::SuspendWorker => site.signal(self.process(), "STOP"),
-            Kind::CutFromStore | Kind::CutFromBroker | Kind::CutFromMailServer => {
+            Kind::CutFromStore
+            | Kind::CutFromBroker
+            | Kind::CutFromMailServer
+            | Kind::CutFromRedis => {
                 self.link().refuse(true);
                 self.link().cut();
             }
@@ -47,6 +54,7 @@ impl Strike<'_> {
             }
             Kind::HalfOpenToStore
             | Kind::HalfOpenToBroker
+            | Kind::HalfOpenToRedis
             | Kind::LateFromStore
             | Kind::LateFromBroker => self.silence(true),
             Kind::CommitsUnheard | Kind::ConfirmsUnheard => self.plan(proxy::Fault::AnswerLost),
@@ -70,12 +78,17 @@ impl Strike<'_> {
             Kind::KillPostgres => self.revive(&site.postgres),
             Kind::KillRabbitMq => self.revive(&site.rabbitmq),
             Kind::KillMailServer => site.mail.lock().unwrap().go_on(),
+            Kind::KillRedis => self.revive(&site.redis),
+            Kind::FlushRedis => {}
             Kind::SuspendOrchestrator | Kind::SuspendWorker => site.signal(self.process(), "CONT"),
-            Kind::CutFromStore | Kind::CutFromBroker | Kind::CutFromMailServer => {
+            Kind::CutFromStore
+            | Kind::CutFromBroker
+            | Kind::CutFromMailServer
+            | Kind::CutFromRedis => {
                 self.link().refuse(false);
             }
             Kind::SlowStore | Kind::SlowBroker => self.link().delay(Duration::ZERO),
-            Kind::HalfOpenToStore | Kind::HalfOpenToBroker => {
+            Kind::HalfOpenToStore | Kind::HalfOpenToBroker | Kind::HalfOpenToRedis => {
                 self.link().cut();
                 self.silence(false);
             }
@@ -108,6 +121,7 @@ impl Strike<'_> {
             Target::StoreLink(side) => &self.site.store_links[side],
             Target::BrokerLink(side) => &self.site.broker_links[side],
             Target::MailLink => &self.site.mail_link,
+            Target::RedisLink => &self.site.redis_link,
             other => unreachable!("{other:?} is no link"),
         }
     }
@@ -155,10 +169,24 @@ impl Strike<'_> {
     fn answers(&self, service: &OwnService) -> bool {
         if std::ptr::eq(service, &self.site.postgres) {
             PgConnection::establish(self.site.database()).is_ok()
+        } else if std::ptr::eq(service, &self.site.redis) {
+            // It answered when it was started, and has nothing to recover.
+            true
         } else {
             service.rabbitmqctl(&["-q", "list_queues", "name"]).is_ok()
         }
     }
+}
+
+/// FLUSHALL. Redis takes commands as lines, too.
+fn flush(redis: &OwnService) {
+    let url = redis.url();
+    let password = url.split([':', '@']).nth(2).unwrap();
+    let mut connection = TcpStream::connect(redis.address()).unwrap();
+    write!(connection, "AUTH {password}\r\nFLUSHALL\r\nQUIT\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer.matches("+OK").count(), 3, "{answer}");
 }
 
 fn ballast(service: &OwnService) -> PathBuf {
