@@ -8,11 +8,11 @@ help: ## list the targets
 
 .PHONY: test
 test: ## run every test, with a PostgreSQL, a RabbitMQ and a Redis that are started for them
-	cargo test --locked --no-run
+	cargo test --locked --no-run --all-features
 ifdef NEXTEST
-	scripts/with-stack -- cargo nextest run --locked
+	scripts/with-stack -- cargo nextest run --locked --all-features
 else
-	scripts/with-stack -- cargo test --locked
+	scripts/with-stack -- cargo test --locked --all-features
 endif
 
 MINUTES ?= 5
@@ -20,13 +20,13 @@ TIMES ?= 200
 
 .PHONY: chaos
 chaos: ## kill and cut off real processes and services for MINUTES=5, and check that nothing is lost; SEED= repeats an order
-	SKALD_CHAOS_MINUTES=$(MINUTES) SKALD_CHAOS_SEED=$(SEED) cargo test --locked --test system -- \
+	SKALD_CHAOS_MINUTES=$(MINUTES) SKALD_CHAOS_SEED=$(SEED) cargo test --locked --all-features --test system -- \
 	  --exact chaos::nothing_is_lost_or_doubled_however_long_everything_fails --ignored --nocapture
 
 .PHONY: drain
 drain: ## end processes under load in good order, TIMES=200, and check that nothing is lost or done twice
-	cargo test --locked --test system --no-run
-	SKALD_DRAIN_TIMES=$(TIMES) scripts/with-stack postgres rabbitmq -- cargo test --locked --test system -- \
+	cargo test --locked --all-features --test system --no-run
+	SKALD_DRAIN_TIMES=$(TIMES) scripts/with-stack postgres rabbitmq -- cargo test --locked --all-features --test system -- \
 	  --exact drain::processes_that_are_told_to_stop_again_and_again_lose_and_double_nothing --ignored --nocapture
 
 .PHONY: interop
@@ -49,7 +49,7 @@ stack-down: ## end them and delete their data
 .PHONY: lint
 lint: ## formatting, clippy and documentation, warnings are errors
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 .PHONY: bench

@@ -23,6 +23,7 @@
 //! | [`store`], [`bus`], [`coordination`], [`workers`], [`event_log`] | the surroundings |
 //! | [`actors`] | the shells around the core |
 //! | [`http`] | REST and dashboard |
+//! | [`failpoint`] | moments at which tests let the process die; anybody may use it |
 //! | [`config`], [`telemetry`], [`app`], [`cli`] | putting it together |
 //!
 //! Imports run one way, in the order of this table; `tests/architecture.rs` sees to it.
@@ -35,6 +36,7 @@ pub mod config;
 pub mod contract;
 pub mod coordination;
 pub mod event_log;
+pub mod failpoint;
 pub mod http;
 pub mod journal;
 pub mod orders;

@@ -11,6 +11,7 @@ use super::poke;
 use super::registry::LookForInputs;
 use crate::contract::letter::Properties;
 use crate::contract::names::MessageId;
+use crate::failpoint;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, Death, Delivery, Message};
 use crate::ports::door::{DeadLetter, Door, NewInput, Request};
@@ -88,7 +89,9 @@ pub(super) async fn collect(
         let door = Arc::clone(&door);
         match blocking.run(move || door.bury(&letters)).await {
             Ok(Ok(concerned)) => {
+                failpoint::reach("dead_letters", "before_ack");
                 batch.drain(..).for_each(Delivery::ack);
+                failpoint::reach("dead_letters", "after_ack");
                 for shard in concerned {
                     match board.post(shard) {
                         Some(post) => post.registry.do_send(LookForInputs),

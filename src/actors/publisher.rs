@@ -17,6 +17,7 @@ use super::sendings::Sendings;
 use super::shard::Halt;
 use crate::contract;
 use crate::contract::trace::{saga_span, step_span, trace_id};
+use crate::failpoint;
 use crate::journal::feed::{Feed, PAGE};
 use crate::ports::bus::{Bus, Message, Outgoing, Receipt, Settlement};
 use crate::ports::ledger::{Entry, HistoryRow, Ledger, Marks, Seq, Shard, ShardState};
@@ -224,7 +225,9 @@ impl Publisher {
 
     fn let_out(&mut self) {
         if !self.outbox.is_empty() {
+            failpoint::reach("publisher", "before_publish");
             self.bus.publish_all(std::mem::take(&mut self.outbox));
+            failpoint::reach("publisher", "after_publish");
         }
     }
 
@@ -422,10 +425,12 @@ impl Handler<Receipts> for Publisher {
     type Result = ();
 
     fn handle(&mut self, Receipts(receipts): Receipts, _: &mut Self::Context) {
+        failpoint::reach("publisher", "before_confirm");
         for (tag, settlement) in receipts {
             self.settle(tag, settlement);
         }
         self.update_marks();
+        failpoint::reach("publisher", "after_confirm");
         self.rest();
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::blocking::Blocking;
 use crate::contract::letter::send_again;
+use crate::failpoint;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, Outgoing, Receipt, Settlement};
 use crate::ports::letters::{DecisionId, Due, Letters, Outcome};
@@ -60,7 +61,9 @@ pub(super) async fn send_requeued(
                 desk.count_open().await;
             }
             _ = settled.recv_many(&mut heard, IN_FLIGHT) => {
+                failpoint::reach("requeue", "before_confirm");
                 desk.record(heard.drain(..)).await;
+                failpoint::reach("requeue", "after_confirm");
                 desk.count_open().await;
             }
         }
@@ -138,7 +141,9 @@ impl Desk {
         let tag = self.next_tag;
         self.next_tag += 1;
         self.in_flight.insert(tag, decision);
+        failpoint::reach("requeue", "before_publish");
         self.bus.publish(outgoing, Receipt::new(self.receipts.clone(), tag));
+        failpoint::reach("requeue", "after_publish");
     }
 
     /// Records what came of messages. Of what nobody knows nothing is recorded: it becomes due again.

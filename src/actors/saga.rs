@@ -17,6 +17,7 @@ use super::report::report;
 use super::spans::Begun;
 use crate::contract::names::reply_queue;
 use crate::contract::trace::trace_id;
+use crate::failpoint;
 use crate::orders::outcome::{self, Outcome};
 use crate::orders::{Order, OrderId};
 use crate::ports::StoreError;
@@ -181,7 +182,9 @@ impl SagaActor {
                     Box::new(move |actor, result, ctx| match result {
                         Ok(EntryOutcome::Written(_)) => {
                             actor.trace_answer(&delivery, came);
+                            failpoint::reach("saga", "before_ack");
                             delivery.ack();
+                            failpoint::reach("saga", "after_ack");
                         }
                         Ok(_) => drop(delivery),
                         Err(StoreError::Refused { cause, .. }) => actor.bury(delivery, cause),

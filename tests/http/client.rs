@@ -24,6 +24,7 @@ pub const ORDER: &str = r#"{"userId":"ada","email":"ada@example.org",
 
 pub struct Site {
     pub world: Arc<World>,
+    pub api: Data<Api>,
     pub address: SocketAddr,
     pub live: Arc<Live>,
     client: Client,
@@ -68,10 +69,10 @@ impl Site {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let options = Options { workers: 1, stop_within: Duration::from_secs(5) };
-        rt::spawn(serve(api, listener, &options).unwrap());
+        rt::spawn(serve(api.clone(), listener, &options).unwrap());
         let client =
             Client::builder().disable_redirects().timeout(Duration::from_secs(20)).finish();
-        Self { world, address, live, client }
+        Self { world, api, address, live, client }
     }
 
     pub async fn send(

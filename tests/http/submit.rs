@@ -87,6 +87,26 @@ async fn a_wait_ends_with_202_when_the_outcome_can_no_longer_be_told() {
 }
 
 #[actix_web::test]
+async fn whoever_waits_for_an_outcome_is_answered_when_the_server_stops() {
+    let site = Site::new();
+    let (world, api) = (site.world.clone(), site.api.clone());
+    let stops = rt::spawn(async move {
+        world.arrived.acquire().await.unwrap().forget();
+        while world.lock().watchers.is_empty() {
+            rt::task::yield_now().await;
+        }
+        api.stop_waiting();
+    });
+    let reply = site.post("/v1/orders", &[("prefer", "wait=60")], ORDER);
+    let reply = timeout(Duration::from_secs(10), reply).await.expect("no use to wait on");
+    assert_eq!(reply.status, 202);
+    stops.await.unwrap();
+    // Late ones don't wait, either.
+    let reply = site.post("/v1/orders", &[("prefer", "wait=60")], ORDER);
+    assert_eq!(timeout(Duration::from_secs(10), reply).await.unwrap().status, 202);
+}
+
+#[actix_web::test]
 async fn a_full_orchestrator_says_when_to_come_again() {
     let site = Site::new();
     let busy = SubmitError::Busy { what: "queue inventory.commands".into(), retry_after_s: 7 };

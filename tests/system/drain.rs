@@ -56,7 +56,7 @@ fn stop_under_load(times: usize) -> Duration {
     stock_up(processes[0].address(), PRODUCTS);
     let log = Log::of_slow_customers(THINKS);
     let (mut dice, mut took) = (Dice::new(), Vec::new());
-    under_load(&nodes, &log, || {
+    under_load(&nodes, &log, PRODUCTS, || {
         for _ in 0..times {
             let enough = log.count.load(Ordering::SeqCst) + 5 + dice.below(60);
             until("orders are accepted", || log.count.load(Ordering::SeqCst) >= enough);

@@ -18,6 +18,8 @@ mod dead_letters;
 mod dice;
 mod doctor;
 mod drain;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod health;
 mod installation;
 mod kill;

@@ -79,6 +79,11 @@ impl Process {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Whether it has ended by itself, by whatever cause.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub fn kill(mut self) {
         self.end();

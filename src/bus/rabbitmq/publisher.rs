@@ -19,6 +19,7 @@ use super::bundle::{Bundling, Parcel, pack};
 use super::connection::{Change, Dialler, Line, Purpose, close};
 use super::in_flight::{InFlight, Number};
 use super::{stopped, wire};
+use crate::failpoint;
 use crate::ports::bus::{Outgoing, Receipt, Settlement};
 
 /// Messages sent and not confirmed. The broker needs some hundreds at a time for its full
@@ -215,6 +216,7 @@ impl Publisher {
                 Err(error) => (number, Err(error)),
             }
         });
+        failpoint::reach("rabbitmq", "before_publish");
         // The first poll hands the message to the library: so they go out in order.
         match confirm.as_mut().poll(&mut Context::from_waker(&noop_waker())) {
             Poll::Ready(outcome) => {
@@ -222,6 +224,7 @@ impl Publisher {
             }
             Poll::Pending => confirms.push(confirm),
         }
+        failpoint::reach("rabbitmq", "after_publish");
     }
 
     /// Settles all that is confirmed by now.
@@ -245,11 +248,13 @@ impl Publisher {
             }
             next = confirms.next().now_or_never().flatten();
         }
+        failpoint::reach("rabbitmq", "before_confirm");
         for (number, taken) in settled {
             if let Some((waiting, settlement)) = self.in_flight.confirmed(number, taken) {
                 waiting.settle(settlement);
             }
         }
+        failpoint::reach("rabbitmq", "after_confirm");
         failure.map_or(Ok(()), Err)
     }
 }

@@ -16,6 +16,7 @@ use super::failure::{Failure, classify, is_passing};
 use super::migrate::{self, Kind};
 use super::silent;
 use super::url::Url;
+use crate::failpoint;
 use crate::ports::StoreError;
 use crate::store::OpenError;
 use crate::store::waits::Waits;
@@ -241,7 +242,12 @@ impl Database {
             .map_err(|error| judged(error.into(), &mut connection))?;
         // Should `work` panic, the pool drops the connection because its transaction is open.
         match work(&mut connection) {
-            Ok(done) => commit(&mut connection).map(|()| done),
+            Ok(done) => {
+                failpoint::reach(self.store, "before_commit");
+                let committed = commit(&mut connection);
+                failpoint::reach(self.store, "after_commit");
+                committed.map(|()| done)
+            }
             Err(failure) => {
                 // A connection on which this fails is dropped by the pool.
                 let _ = AnsiTransactionManager::rollback_transaction(&mut *connection);

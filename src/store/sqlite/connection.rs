@@ -14,6 +14,7 @@ use diesel::sql_types::Text;
 
 use super::failure::{Failure, classify};
 use super::migrate::{self, Kind};
+use crate::failpoint;
 use crate::ports::StoreError;
 use crate::store::OpenError;
 use crate::store::waits::Waits;
@@ -88,9 +89,13 @@ impl Database {
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         let mut connection = self.checked_out(&self.writer)?;
-        connection
-            .immediate_transaction(work)
-            .map_err(|failure| failure.into_store_error(self.store, classify))
+        let written = connection.immediate_transaction(|connection| {
+            let written = work(connection)?;
+            failpoint::reach(self.store, "before_commit");
+            Ok(written)
+        });
+        failpoint::reach(self.store, "after_commit");
+        written.map_err(|failure: Failure| failure.into_store_error(self.store, classify))
     }
 
     /// Runs `work` on one snapshot of what is committed.

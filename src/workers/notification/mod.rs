@@ -28,6 +28,7 @@ use super::bisect::bisect;
 use super::worker::{Answer, Poison, Worker, not_committed};
 use crate::contract::command::IncomingCommand;
 use crate::contract::reply::ReplyBody;
+use crate::failpoint;
 use crate::ports::StoreError;
 use crate::ports::mail::{Mail, MailError, Mailer};
 use crate::ports::notification::NotificationStore;
@@ -97,7 +98,9 @@ impl NotificationWorker {
                 Err(error) => unwritten.push(Some(MailError::Transient(error.to_string()))),
             }
         }
+        failpoint::reach("mailer", "before_send");
         let mut results = self.mailer.send(&mails).into_iter();
+        failpoint::reach("mailer", "after_send");
         let posted = commands.into_iter().zip(unwritten).map(|(command, unwritten)| {
             let silent = || Err(MailError::Transient("the mailer said nothing of it".to_owned()));
             let sent = || results.next().unwrap_or_else(silent);

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::contract::message::Outgoing;
+use crate::failpoint;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, Delivery, Receipt, Settlement};
 use crate::ports::spans::{Span, Spans, messages};
@@ -74,7 +75,9 @@ impl Replies {
             (outgoing, Receipt::new(self.outlet.clone(), self.sent_ever))
         });
         let sent = sent.collect();
+        failpoint::reach("replies", "before_publish");
         self.bus.publish_all(sent);
+        failpoint::reach("replies", "after_publish");
     }
 
     /// Sends again whose pause is over.
@@ -114,7 +117,9 @@ impl Replies {
                     let ended = messages::settled(span, settlement, self.clock.now());
                     ended.into_iter().for_each(|span| self.spans.record(span));
                 }
-                return reply.command.ack();
+                failpoint::reach("replies", "before_ack");
+                reply.command.ack();
+                return failpoint::reach("replies", "after_ack");
             }
             Settlement::Rejected | Settlement::Unknown => {}
             Settlement::Unroutable => {

@@ -121,7 +121,7 @@ impl Run {
     /// Several at a time, each when what it hits is not hit already. Returns when the last one was over.
     fn faults(&mut self, faults: Vec<Fault>) -> Instant {
         let (site, deck, busy) = (&self.site, &mut self.deck, &Busy::default());
-        under_load(&site.nodes, &self.log, || {
+        under_load(&site.nodes, &self.log, PRODUCTS, || {
             thread::scope(|scope| {
                 for fault in faults {
                     let turn = busy.take(fault.target);

@@ -16,6 +16,7 @@ use super::shelf::{Arrived, Ending, Shelf};
 use super::{Subscription, Tag, Word};
 use crate::bus::rabbitmq::acks::Acks;
 use crate::bus::rabbitmq::{bundle, stopped, topology, wire};
+use crate::failpoint;
 use crate::ports::bus::{DeadLetters, Death, Exchange, Message, Outgoing, Verdict};
 
 /// Settlements sent at a time.
@@ -199,7 +200,9 @@ impl Task {
         let multiple = plan.up_to.into_iter().map(|tag| (tag, true));
         let acks = multiple.chain(plan.single.into_iter().map(|tag| (tag, false)));
         let sent = acks.map(|(tag, multiple)| channel.basic_ack(tag, BasicAckOptions { multiple }));
+        failpoint::reach("rabbitmq", "before_ack");
         try_join_all(sent).await?;
+        failpoint::reach("rabbitmq", "after_ack");
         Ok(())
     }
 

@@ -1,0 +1,234 @@
+//! The program dies right before and right after each commit, publish, confirmation and
+//! acknowledgement; every one of these moments kills a process here.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use skald::bus::rabbitmq::{Address, Bundling, RabbitBus};
+use skald::contract::message::{Exchange, Message, Outgoing};
+use skald::ports::bus::{Bus, Receipt};
+use tokio::sync::mpsc;
+
+use crate::accounts::{self, Source};
+use crate::customer::{Connection, Log, finish, order_anywhere, order_on, stock_up};
+use crate::installation::{Installation, together};
+use crate::process::Process;
+use crate::until::until;
+
+/// Where a process may die that runs everything.
+const EMBEDDED: [&str; 16] = [
+    "orchestrator.before_commit",
+    "orchestrator.after_commit",
+    "publisher.before_publish",
+    "publisher.after_publish",
+    "publisher.before_confirm",
+    "publisher.after_confirm",
+    "saga.before_ack",
+    "saga.after_ack",
+    "inventory.before_commit",
+    "inventory.after_commit",
+    "notification.before_commit",
+    "notification.after_commit",
+    "replies.before_publish",
+    "replies.after_publish",
+    "replies.before_ack",
+    "replies.after_ack",
+];
+
+/// Where a mail is given away.
+const MAILER: [&str; 2] = ["mailer.before_send", "mailer.after_send"];
+
+/// What any process does with RabbitMQ.
+const RABBITMQ: [&str; 6] = [
+    "rabbitmq.before_publish",
+    "rabbitmq.after_publish",
+    "rabbitmq.before_confirm",
+    "rabbitmq.after_confirm",
+    "rabbitmq.before_ack",
+    "rabbitmq.after_ack",
+];
+
+/// What an orchestrator does with dead letters, in the order in which it comes to it.
+const LETTERS: [&str; 6] = [
+    "dead_letters.before_ack",
+    "dead_letters.after_ack",
+    "requeue.before_publish",
+    "requeue.after_publish",
+    "requeue.before_confirm",
+    "requeue.after_confirm",
+];
+
+const PRODUCTS: usize = 40;
+
+/// Has `command` die at `point`, once it has passed it so many times.
+fn dying(mut command: Command, point: &str, passes: u32) -> Command {
+    command.env("FAILPOINTS", format!("{point}={passes}*off->return"));
+    command
+}
+
+#[test]
+fn every_moment_of_the_program_has_its_test() {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            for call in fs::read_to_string(&path).unwrap().split("failpoint::reach(").skip(1) {
+                let (arguments, _) = call.split_once(')').unwrap();
+                let (part, moment) = arguments.split_once(", ").unwrap();
+                let parts = match part {
+                    "self.store" => vec!["orchestrator", "inventory", "notification"],
+                    part => vec![part.trim_matches('"')],
+                };
+                let moment = moment.trim_matches('"');
+                found.extend(parts.into_iter().map(|part| format!("{part}.{moment}")));
+            }
+        }
+    }
+    let all = EMBEDDED.iter().chain(&MAILER).chain(&RABBITMQ).chain(&LETTERS);
+    assert_eq!(found, all.map(|point| (*point).to_owned()).collect());
+}
+
+#[test]
+fn the_embedded_program_may_die_at_any_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(Log::default());
+    let serve = || {
+        Process::command(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--data-dir", "."])
+    };
+    let start = |command| Process::start(command, folder.path().join("log"));
+    stock_up(start(serve()).address(), PRODUCTS);
+    for (n, point) in (0..).zip(EMBEDDED.iter().chain(&MAILER)) {
+        let mut server = start(dying(serve(), point, 5 + n % 7));
+        let address = server.address();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| order_on(address, &log, PRODUCTS));
+            }
+            until(&format!("the program dies at {point}"), || server.has_ended());
+        });
+    }
+    let server = start(serve());
+    finish(server.address(), &log, PRODUCTS);
+    server.kill();
+    let source = Source::Files(folder.path().to_owned());
+    accounts::all_is_well(&source, &log, &folder.path().join("mail"), None);
+}
+
+#[test]
+fn any_process_of_an_installation_may_die_at_any_moment() {
+    let installation = Installation::new();
+    let nodes: Vec<&str> = [&EMBEDDED[..2], &RABBITMQ[..], &LETTERS[..]].concat();
+    let keepers: Vec<&str> =
+        [&["inventory.before_commit", "inventory.after_commit"][..], &RABBITMQ].concat();
+    let start = |arguments: &[&str], point: &str, name: &str| {
+        installation.start(dying(installation.command(arguments), point, 40), name)
+    };
+    let serve = ["serve", "--workers", "none", "--listen", "127.0.0.1:0"];
+    // The letters' points are reached seldom.
+    let lasting = installation.orchestrator();
+    stock_up(lasting.address(), PRODUCTS);
+    let _workers = [installation.worker("inventory"), installation.worker("notification")];
+    let mut mortal = together(nodes.len(), |n| {
+        let passes = if LETTERS.contains(&nodes[n]) { 0 } else { 40 };
+        installation.start(dying(installation.command(&serve), nodes[n], passes), nodes[n])
+    });
+    let addresses =
+        Mutex::new(mortal.iter().chain([&lasting]).map(Process::address).collect::<Vec<_>>());
+    mortal.extend(together(keepers.len(), |n| {
+        start(&["worker", "inventory"], keepers[n], keepers[n])
+    }));
+    mortal.extend(together(2, |n| {
+        start(&["worker", "notification"], EMBEDDED[10 + n], EMBEDDED[10 + n])
+    }));
+    let log = Log::of_slow_customers(Duration::from_millis(2));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (addresses, log, over) = (&addresses, &log, &over);
+        for first in 0..4 {
+            scope.spawn(move || order_anywhere(addresses, first * 4, log, PRODUCTS));
+        }
+        scope.spawn(|| send_garbage(installation.bus(), over));
+        scope.spawn(|| requeue(addresses, over));
+        // Also if something goes wrong, or the others would go on for ever.
+        let _over = Over(over, log);
+        until("every moment has come", || mortal.iter_mut().all(Process::has_ended));
+    });
+    finish(lasting.address(), &log, PRODUCTS);
+    accounts::all_is_well(&installation.source(), &log, &installation.mail(), None);
+}
+
+/// Ends what goes on beside the test.
+struct Over<'a>(&'a AtomicBool, &'a Log);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+        self.1.stop();
+    }
+}
+
+/// Sends a worker what it can't read, so that there are dead letters.
+fn send_garbage(url: &str, over: &AtomicBool) {
+    let address = Address::parse(url).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(async {
+        let bus = RabbitBus::connect(vec![address], "vandal", Bundling::default()).await.unwrap();
+        let (receipts, mut settled) = mpsc::unbounded_channel();
+        for n in 0.. {
+            let message = Message {
+                id: format!("garbage-{n}"),
+                kind: "inventory.reserve".to_owned(),
+                correlation_id: None,
+                reply_to: None,
+                traceparent: None,
+                body: Bytes::from_static(b"garbage"),
+                death: None,
+            };
+            let routing_key = message.kind.clone();
+            let outgoing = Outgoing { exchange: Exchange::Commands, routing_key, message };
+            bus.publish(outgoing, Receipt::new(receipts.clone(), n));
+            settled.recv().await.unwrap();
+            if over.load(Ordering::SeqCst) {
+                return;
+            }
+        }
+    });
+}
+
+/// Has one node after the other send dead letters again, over and over. Whoever is asked does it.
+fn requeue(nodes: &Mutex<Vec<SocketAddr>>, over: &AtomicBool) {
+    let nodes = nodes.lock().unwrap().clone();
+    for node in nodes.iter().cycle() {
+        if over.load(Ordering::SeqCst) {
+            return;
+        }
+        // A node that died is not asked.
+        let _ = requeue_through(*node);
+    }
+}
+
+fn requeue_through(node: SocketAddr) -> io::Result<()> {
+    let mut connection = Connection::open(node)?;
+    let letters = connection.ask("GET", "/v1/dead-letters?limit=3", "", "")?;
+    if letters.status != 200 {
+        return Ok(());
+    }
+    for letter in letters.json()["deadLetters"].as_array().unwrap() {
+        let path = format!("/v1/dead-letters/{}/requeue", letter["letterId"].as_str().unwrap());
+        let answer = connection.ask("POST", &path, "", r#"{"reason":"again"}"#)?;
+        assert!([200, 202, 409, 503].contains(&answer.status), "{}", answer.body);
+    }
+    Ok(())
+}
