@@ -34,7 +34,7 @@ struct LettersPage<'a> {
 }
 
 /// Takes the parameters that say which letters to list: the open ones, unless they say otherwise.
-fn filter(params: &mut Params) -> LetterFilter {
+pub(super) fn filter(params: &mut Params) -> LetterFilter {
     let mut names: Vec<&str> = LetterState::ALL.iter().map(|state| state.as_str()).collect();
     names.push(ALL);
     let state = params.one_of("state", &names, |name| match name {
@@ -70,49 +70,74 @@ pub async fn get(api: web::Data<Api>, request: HttpRequest) -> Result<HttpRespon
 
 /// `POST /v1/dead-letters/{id}/requeue`: 200 once its message is safe in its queue again; 202 if that
 /// is not known yet; 409 where it can't be sent, and 503 where its queue is full: then it stays open.
-pub async fn requeue(
+pub async fn post_requeue(
     api: web::Data<Api>,
     request: HttpRequest,
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let (wish, letter) = wish(&api, &request, &body, Action::Requeue).await?;
-    // What can never be sent is refused before anything is stored.
-    let outgoing = send_again(
-        &letter.summary.queue,
-        &letter.summary.routing_key,
-        &letter.headers,
-        &letter.body,
-    );
-    outgoing.map_err(|error| Problem::new(Kind::Conflict, error.to_string()))?;
-    let decision = decide(&api, wish).await?;
-    let outcome = match decision.outcome {
-        Some(outcome) => Some(outcome),
-        None => carried_out(&api, &decision).await,
+    let mut response = match requeue(&api, wish, &letter).await? {
+        Carried::Out => HttpResponse::Ok(),
+        Carried::NotYet => HttpResponse::Accepted(),
     };
-    if let Some(problem) = outcome.and_then(|outcome| failure(outcome, &letter)) {
-        return Err(problem);
-    }
     let id = letter.summary.id;
     // The decision is stored; where the letter can't be read again, the older view of it will do.
     let letter = find(&api, id).await.unwrap_or(letter);
-    let mut response = match outcome {
-        Some(_) => HttpResponse::Ok(),
-        None => HttpResponse::Accepted(),
-    };
     let location = (LOCATION, format!("/v1/dead-letters/{id}"));
     Ok(response.insert_header(location).json(LetterView::of(&letter)))
 }
 
 /// `DELETE /v1/dead-letters/{id}`: takes it off the list of open letters. It stays on record.
-pub async fn discard(
+pub async fn delete(
     api: web::Data<Api>,
     request: HttpRequest,
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let (wish, letter) = wish(&api, &request, &body, Action::Discard).await?;
-    decide(&api, wish).await?;
+    discard(&api, wish).await?;
     let letter = find(&api, letter.summary.id).await.unwrap_or(letter);
     Ok(HttpResponse::Ok().json(LetterView::of(&letter)))
+}
+
+/// Whether a decision that is stored has been carried out.
+pub(super) enum Carried {
+    /// It has.
+    Out,
+    /// It will be.
+    NotYet,
+}
+
+/// Has a letter's message sent again.
+///
+/// # Errors
+/// When it can't be, or another decision stands.
+pub(super) async fn requeue(
+    api: &Api,
+    wish: NewDecision,
+    letter: &Letter,
+) -> Result<Carried, Problem> {
+    let Letter { summary, headers, body, .. } = letter;
+    // What can never be sent is refused before anything is stored.
+    send_again(&summary.queue, &summary.routing_key, headers, body)
+        .map_err(|error| Problem::new(Kind::Conflict, error.to_string()))?;
+    let decision = decide(api, wish).await?;
+    let outcome = match decision.outcome {
+        Some(outcome) => Some(outcome),
+        None => carried_out(api, &decision).await,
+    };
+    match outcome.and_then(|outcome| failure(outcome, letter)) {
+        Some(problem) => Err(problem),
+        None if outcome.is_some() => Ok(Carried::Out),
+        None => Ok(Carried::NotYet),
+    }
+}
+
+/// Lets a letter be.
+///
+/// # Errors
+/// When another decision stands.
+pub(super) async fn discard(api: &Api, wish: NewDecision) -> Result<(), Problem> {
+    decide(api, wish).await.map(drop)
 }
 
 /// What a request wants, and the letter that it is about.
@@ -142,7 +167,11 @@ async fn wish(
     Ok((wish, letter))
 }
 
-async fn find(api: &Api, id: LetterId) -> Result<Letter, Problem> {
+/// A letter with its message.
+///
+/// # Errors
+/// When there is none.
+pub(super) async fn find(api: &Api, id: LetterId) -> Result<Letter, Problem> {
     let found = api.at_letters(move |letters| letters.letter(id)).await?;
     found.ok_or_else(|| unknown(id))
 }

@@ -90,8 +90,10 @@ pub fn configure(config: &mut ServiceConfig, api: Data<Api>) {
             .service(read("/v1/sagas/{id}/history", sagas::history))
             .service(web::resource("/v1/sagas/{id}/retry").post(sagas::retry))
             .service(read("/v1/dead-letters", dead_letters::list))
-            .service(read("/v1/dead-letters/{id}", dead_letters::get).delete(dead_letters::discard))
-            .service(web::resource("/v1/dead-letters/{id}/requeue").post(dead_letters::requeue))
+            .service(read("/v1/dead-letters/{id}", dead_letters::get).delete(dead_letters::delete))
+            .service(
+                web::resource("/v1/dead-letters/{id}/requeue").post(dead_letters::post_requeue),
+            )
             .service(read("/v1/stats", stats::get))
             .service(read("/v1/nodes", nodes::list))
             .service(read("/v1/inventory/products", inventory::list))

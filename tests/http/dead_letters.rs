@@ -13,16 +13,16 @@ use crate::client::{Reply, Site};
 const LETTERS: &str = "/v1/dead-letters";
 const REPAIRED: &str = r#"{"reason":"repaired"}"#;
 
-fn id(n: u128) -> LetterId {
+pub fn id(n: u128) -> LetterId {
     Uuid::from_u128(0x019b_0000_0000_7000_8000_0000_0000_0000 | (n << 64))
 }
 
-fn saga(n: u128) -> SagaId {
+pub fn saga(n: u128) -> SagaId {
     SagaId(Uuid::from_u128(0x019a_0000_0000_7000_8000_0000_0000_0000 | (n << 64)))
 }
 
 /// The n-th letter, a command that the inventory worker rejected.
-fn letter(n: u128) -> Letter {
+pub fn letter(n: u128) -> Letter {
     let message_id = format!("{}:2", saga(n));
     Letter {
         headers: json!({"messageId": message_id, "type": "inventory.reserve"}).to_string(),
@@ -41,7 +41,7 @@ fn letter(n: u128) -> Letter {
     }
 }
 
-fn with_letters(letters: impl IntoIterator<Item = Letter>) -> Site {
+pub fn with_letters(letters: impl IntoIterator<Item = Letter>) -> Site {
     let site = Site::new();
     let letters = letters.into_iter().map(|letter| (letter.summary.id, letter));
     site.world.lock().letters.letters.extend(letters);
@@ -58,7 +58,7 @@ async fn discard(site: &Site, n: u128, headers: &[(&str, &str)], body: &str) -> 
     site.send(Method::DELETE, &format!("{LETTERS}/{}", id(n)), &headers, body.to_owned()).await
 }
 
-fn state(site: &Site, n: u128) -> LetterState {
+pub fn state(site: &Site, n: u128) -> LetterState {
     site.world.lock().letters.letters[&id(n)].summary.state
 }
 

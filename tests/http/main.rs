@@ -18,6 +18,7 @@ mod doors;
 mod fakes;
 mod idempotency;
 mod inventory;
+mod letter_pages;
 mod live;
 mod logs;
 mod machines;

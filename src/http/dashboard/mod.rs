@@ -3,6 +3,8 @@
 
 mod assets;
 mod csrf;
+mod form;
+mod letters;
 mod list;
 mod order;
 mod problems;
@@ -31,6 +33,10 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(read("/", list::get))
         .service(read("/sagas/{id}", saga::get))
         .service(web::resource("/sagas/{id}/retry").post(retry::post))
+        .service(read("/dead-letters", letters::list))
+        .service(read("/dead-letters/{id}", letters::letter))
+        .service(web::resource("/dead-letters/{id}/requeue").post(letters::requeue))
+        .service(web::resource("/dead-letters/{id}/discard").post(letters::discard))
         .service(read("/problems/{code}", problems::get))
         .service(read("/assets/skald.css", assets::style))
         .service(read("/assets/skald.js", assets::script))

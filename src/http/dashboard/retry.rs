@@ -2,13 +2,10 @@
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
-use uuid::Uuid;
 
-use super::{csrf, saga};
+use super::{form, saga};
 use crate::http::ask::{Wish, ask, check_reason};
-use crate::http::body::{check_headers, read};
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::Problem;
 use crate::http::sagas::path_saga;
 use crate::http::services::Api;
 use crate::ports::door::{InputOutcome, Request};
@@ -20,15 +17,6 @@ use crate::saga::id::Timestamp;
 use crate::saga::input::{Decision, Input};
 use crate::saga::state::Saga;
 
-/// What the form sends.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Form {
-    token: String,
-    key: Uuid,
-    reason: String,
-}
-
 /// `POST /sagas/{id}/retry`: stores the wish and leads back to the saga's page, which tells what
 /// came of it.
 pub async fn post(
@@ -37,13 +25,7 @@ pub async fn post(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let id = path_saga(&request)?;
-    check_headers(request.headers(), "application/x-www-form-urlencoded")?;
-    let body = read(payload).await?;
-    let form = std::str::from_utf8(&body).ok().and_then(|text| web::Query::from_query(text).ok());
-    let Some(Form { token, key, reason: note }) = form.map(web::Query::into_inner) else {
-        return Err(Problem::new(Kind::MalformedBody, "the form can't be read"));
-    };
-    csrf::check(&request, &token)?;
+    let form::Filled { key, reason: note } = form::read(&request, payload).await?;
     if let Err(fault) = check_reason(&note) {
         let detail = format!("The reason {}.", fault.detail);
         return saga::show(&api, &request, id, Some(Refused { detail, reason: note })).await;
