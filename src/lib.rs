@@ -28,6 +28,9 @@
 //!
 //! Imports run one way, in the order of this table; `tests/architecture.rs` sees to it.
 
+#[macro_use]
+pub mod seeded;
+
 pub mod actors;
 pub mod app;
 pub mod bus;

@@ -4,8 +4,55 @@
 //! quota, takes what is free up to it and gives up what exceeds it. Two that reach for the same
 //! shard do no harm, as a claim is granted to one of them only.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use crate::ports::leases::{Census, NodeId};
 use crate::ports::ledger::Shard;
+
+/// How often the leases are renewed at least; more often where a lease is shorter than three of
+/// these. It bounds how late a node notices that another one is gone.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How often a lease is renewed, and looked at.
+pub fn renewal(lease: Duration) -> Duration {
+    BEAT.min(lease / 3)
+}
+
+/// How long a renewal is relied on: shorter than the lease by the time until the next look, and by a
+/// tenth for what is under way then.
+pub fn trust(lease: Duration) -> Duration {
+    lease.mul_f32(0.9).saturating_sub(renewal(lease))
+}
+
+/// How the shards that a node runs are to change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Somebody else's by now: to be stopped, whatever else is under way.
+    pub lost: Vec<Shard>,
+    /// To be claimed, and taken over.
+    pub claim: Vec<Shard>,
+    /// To be stopped where they run, and given up.
+    pub release: Vec<Shard>,
+}
+
+/// How the shards that the node `me` runs are to change, going by `census`. It claims none of those
+/// that it could not take over before (`refused`).
+pub fn follow(
+    me: NodeId,
+    census: &Census,
+    running: &BTreeSet<Shard>,
+    refused: &BTreeSet<Shard>,
+) -> Changes {
+    let is_mine = |shard: &Shard| census.owners.get(usize::from(*shard)) == Some(&Some(me));
+    let lost = running.iter().copied().filter(|shard| !is_mine(shard)).collect();
+    let Plan { mut claim, mut release } = plan(me, census);
+    claim.retain(|shard| !refused.contains(shard));
+    // Leases that outlived the trust in them: begun anew, under another epoch.
+    let mine = (0..).zip(&census.owners).filter(|(_, owner)| **owner == Some(me));
+    release.extend(mine.map(|(shard, _)| shard).filter(|shard| !running.contains(shard)));
+    Changes { lost, claim, release }
+}
 
 /// What a node should do about its shards now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// Each module of the crate with the modules that it may use beside itself and [`ANYBODY`].
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("seeded", &[]),
     ("saga", &[]),
     ("failpoint", &[]),
     ("contract", &["saga"]),

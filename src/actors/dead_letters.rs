@@ -3,21 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::blocking::Blocking;
-use super::handle::Board;
-use super::poke;
+use super::handle::{Board, poke};
 use super::registry::LookForInputs;
-use crate::contract::letter::Properties;
-use crate::contract::names::MessageId;
 use crate::failpoint;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, Death, Delivery, Message};
-use crate::ports::door::{DeadLetter, Door, NewInput, Request};
+use crate::ports::door::{DeadLetter, Door};
 use crate::ports::source::Source;
-use crate::saga::event::Setback;
-use crate::saga::id::Timestamp;
 
 /// Dead letters stored in one transaction.
 const BATCH: usize = 100;
@@ -31,34 +24,6 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// How a message died of which the broker says nothing.
 fn unknown(message: &Message) -> Death {
     Death { queue: String::new(), routing_key: message.kind.clone(), reason: "unknown".to_owned() }
-}
-
-/// Makes a dead letter of a message. A command's saga is told that its outcome is unknown.
-pub(super) fn letter(message: &Message, death: Death, now: Timestamp) -> DeadLetter {
-    let Death { queue, routing_key, reason } = death;
-    let properties = Properties::of(message);
-    // Only commands want an answer.
-    let command = message.reply_to.as_ref().and_then(|_| MessageId::parse(&message.id));
-    let notice = command.map(|MessageId { saga, sequence }| NewInput {
-        id: Uuid::now_v7(),
-        saga,
-        client_key: format!("dead:{}", message.id),
-        request: Request::CommandLost { to: sequence, setback: Setback::DeadLettered },
-        if_version: None,
-        at: now,
-    });
-    DeadLetter {
-        id: Uuid::now_v7(),
-        message_id: message.id.clone(),
-        queue,
-        routing_key,
-        reason,
-        saga: properties.saga(),
-        headers: serde_json::json!(properties).to_string(),
-        body: message.body.to_vec(),
-        at: now,
-        notice,
-    }
 }
 
 /// Stores dead letters as they come, and has the owners of the sagas look at the notices, for as long
@@ -79,7 +44,7 @@ pub(super) async fn collect(
             .map(|delivery: &Delivery| {
                 let message = &delivery.message;
                 let death = message.death.clone().unwrap_or_else(|| unknown(message));
-                letter(message, death, clock.now())
+                DeadLetter::of(message, death, clock.now())
             })
             .collect();
         for letter in &letters {
@@ -95,7 +60,7 @@ pub(super) async fn collect(
                 for shard in concerned {
                     match board.post(shard) {
                         Some(post) => post.registry.do_send(LookForInputs),
-                        None => poke::send(bus.as_ref(), shard),
+                        None => poke(bus.as_ref(), shard),
                     }
                 }
             }

@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use actix::dev::SendError;
 use actix::prelude::*;
-use uuid::Uuid;
 
 use super::blocking::Blocking;
 use super::panic::AbortOnPanic;
 use super::registry::{DueInStore, LookForInputs, Registry, Tick};
+use crate::journal::horizon::Horizon;
 use crate::ports::door::Door;
 use crate::ports::ledger::{Due, Ledger, Shard};
 use crate::ports::{Clock, StoreError};
-use crate::saga::id::{SagaId, Timestamp};
 
 /// How often live sagas are looked at. Time-outs are seconds long.
 const TICK: Duration = Duration::from_millis(100);
@@ -34,16 +33,11 @@ pub struct Deadlines {
     door: Arc<dyn Door>,
     clock: Arc<dyn Clock>,
     blocking: Blocking,
-    watched: BTreeMap<Shard, Watched>,
+    /// The shards of ours, and who is told.
+    watched: BTreeMap<Shard, Addr<Registry>>,
+    horizon: Horizon,
     reading: bool,
     _guard: AbortOnPanic,
-}
-
-/// A shard of ours.
-struct Watched {
-    registry: Addr<Registry>,
-    /// The last moment, and saga, that its registry was told of.
-    cursor: (Timestamp, SagaId),
 }
 
 /// Look after a shard, for as long as its registry lives.
@@ -56,8 +50,6 @@ pub struct Watch {
     pub registry: Addr<Registry>,
 }
 
-const START: (Timestamp, SagaId) = (Timestamp(i64::MIN), SagaId(Uuid::nil()));
-
 impl Deadlines {
     /// A poller that watches no shard so far.
     pub fn new(ledger: Arc<dyn Ledger>, door: Arc<dyn Door>, clock: Arc<dyn Clock>) -> Self {
@@ -67,6 +59,7 @@ impl Deadlines {
             clock,
             blocking: Blocking::new(1),
             watched: BTreeMap::new(),
+            horizon: Horizon::default(),
             reading: false,
             _guard: AbortOnPanic("deadline poller"),
         }
@@ -74,11 +67,12 @@ impl Deadlines {
 
     /// Ticks, and forgets the shards that are not ours any more.
     fn tick(&mut self) {
-        self.watched.retain(|_, Watched { registry, .. }| match registry.try_send(Tick) {
+        self.watched.retain(|_, registry| match registry.try_send(Tick) {
             // A tick that finds the mailbox full is left out: the next one does its work.
             Ok(()) | Err(SendError::Full(_)) => true,
             Err(SendError::Closed(_)) => false,
         });
+        self.horizon.retain(|shard| self.watched.contains_key(&shard));
     }
 
     /// Asks the store about all shards at once.
@@ -86,8 +80,7 @@ impl Deadlines {
         if self.watched.is_empty() || std::mem::replace(&mut self.reading, true) {
             return;
         }
-        let after: BTreeMap<Shard, (Timestamp, SagaId)> =
-            self.watched.iter().map(|(shard, watched)| (*shard, watched.cursor)).collect();
+        let after = self.horizon.cursors().clone();
         let (ledger, door, now) =
             (Arc::clone(&self.ledger), Arc::clone(&self.door), self.clock.now());
         let ask = move || -> Result<_, StoreError> {
@@ -101,7 +94,7 @@ impl Deadlines {
             match answer {
                 Ok(Ok((due, waiting))) => {
                     for shard in waiting {
-                        if let Some(Watched { registry, .. }) = poller.watched.get(&shard) {
+                        if let Some(registry) = poller.watched.get(&shard) {
                             let _ = registry.try_send(LookForInputs);
                         }
                     }
@@ -113,15 +106,10 @@ impl Deadlines {
     }
 
     fn found(&mut self, due: Vec<Due>, ctx: &mut Context<Self>) {
-        let mut by_shard: BTreeMap<Shard, Vec<SagaId>> = BTreeMap::new();
-        for Due { shard, at, saga } in due {
-            let Some(watched) = self.watched.get_mut(&shard) else { continue };
-            watched.cursor = (at, saga);
-            by_shard.entry(shard).or_default().push(saga);
-        }
+        let by_shard = self.horizon.found(due);
         let more = by_shard.values().any(|due| due.len() >= PAGE as usize);
         for (shard, due) in by_shard {
-            if let Some(Watched { registry, .. }) = self.watched.get(&shard) {
+            if let Some(registry) = self.watched.get(&shard) {
                 registry.do_send(DueInStore(due));
             }
         }
@@ -137,9 +125,7 @@ impl Actor for Deadlines {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(TICK, |poller, _| poller.tick());
         ctx.run_interval(POLL, Self::poll);
-        ctx.run_interval(POLL_ALL, |poller, _| {
-            poller.watched.values_mut().for_each(|watched| watched.cursor = START);
-        });
+        ctx.run_interval(POLL_ALL, |poller, _| poller.horizon.rewind());
     }
 }
 
@@ -147,7 +133,8 @@ impl Handler<Watch> for Deadlines {
     type Result = ();
 
     fn handle(&mut self, Watch { shard, registry }: Watch, ctx: &mut Self::Context) {
-        self.watched.insert(shard, Watched { registry, cursor: START });
+        self.watched.insert(shard, registry);
+        self.horizon.watch(shard);
         self.poll(ctx);
     }
 }

@@ -8,14 +8,14 @@ use actix::dev::SendError;
 use actix::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::house::ignored_as_str;
-use super::poke;
 use super::registry::{Knock, Registry};
 use super::submit::Submit;
+use crate::contract::poke;
 use crate::ports::Clock;
-use crate::ports::bus::Bus;
+use crate::ports::bus::{Bus, Receipt};
 use crate::ports::ledger::Shard;
 use crate::ports::orchestrator::{Activity, NewOrder, Orchestrator, SubmitError, Submitted};
 use crate::saga::id::{DefinitionRef, SagaId};
@@ -91,6 +91,13 @@ impl Board {
     }
 }
 
+/// Pokes the owner of `shard`, whoever that is.
+pub(super) fn poke(bus: &dyn Bus, shard: Shard) {
+    // Nobody wants to know what became of it.
+    let (nobody, _) = mpsc::unbounded_channel();
+    bus.publish(poke::write(shard), Receipt::new(nobody, 0));
+}
+
 impl Orchestrator for Handle {
     fn submit(&self, order: NewOrder) -> BoxFuture<'static, Result<Submitted, SubmitError>> {
         let refused = |what: &str, retry_after_s| {
@@ -113,7 +120,7 @@ impl Orchestrator for Handle {
 
     fn knock(&self, shard: Shard, saga: SagaId) -> BoxFuture<'static, ()> {
         let Some(post) = self.board.post(shard) else {
-            poke::send(self.bus.as_ref(), shard);
+            poke(self.bus.as_ref(), shard);
             return async {}.boxed();
         };
         let (done, looked) = oneshot::channel();

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::journal::{Journal, Shared};
 use super::publisher::Publisher;
 use super::report::StepMeters;
-use super::timers::Timers;
+use crate::journal::timers::Timers;
 use crate::ports::Clock;
 use crate::ports::ledger::Shard;
 use crate::ports::spans::Spans;

@@ -13,7 +13,8 @@ use super::blocking::Blocking;
 use super::panic::AbortOnPanic;
 use super::publisher::{Committed, Doubt, Publisher};
 use super::shard::Halt;
-use crate::journal::batcher::{Batcher, Limits, Settled};
+use crate::journal::batcher::Settled;
+use crate::journal::writer::{Ended, Writer};
 use crate::ports::StoreError;
 use crate::ports::ledger::{Batch, Entry, EntryOutcome, Ledger, Marks, Shard};
 use crate::ports::pokes::Pokes;
@@ -55,19 +56,16 @@ pub struct Shared {
 
 /// The one writer of a shard.
 pub struct Journal {
-    batcher: Batcher<Ticket>,
+    writer: Writer<Ticket>,
     shard: Shard,
-    epoch: i64,
     ledger: Arc<dyn Ledger>,
     blocking: Blocking,
     publisher: Addr<Publisher>,
     pokes: Arc<dyn Pokes>,
     deposed: Recipient<Deposed>,
     shared: Rc<Shared>,
-    flushed: Marks,
     /// Whoever waits for the marks to be written.
     flushing: Vec<oneshot::Sender<()>>,
-    pausing: bool,
     _guard: AbortOnPanic,
 }
 
@@ -117,36 +115,29 @@ impl Journal {
         shared: Rc<Shared>,
     ) -> Self {
         Self {
-            batcher: Batcher::new(Limits::default()),
+            writer: Writer::new(shard, epoch, shared.marks.get()),
             shard,
-            epoch,
             ledger,
             blocking: Blocking::new(1),
             publisher,
             pokes,
             deposed,
-            flushed: shared.marks.get(),
             shared,
             flushing: Vec::new(),
-            pausing: false,
             _guard: AbortOnPanic("journal"),
         }
     }
 
     /// Starts the next transaction, if there is something to write and none is under way.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        self.shared.waiting.set(self.batcher.waiting());
-        if self.pausing {
-            return;
-        }
-        if let Some(entries) = self.batcher.next_batch() {
-            self.begin(entries, ctx);
+        self.shared.waiting.set(self.writer.waiting());
+        if let Some(batch) = self.writer.next(self.shared.marks.get()) {
+            self.begin(batch, ctx);
         }
     }
 
-    fn begin(&mut self, entries: Vec<Entry>, ctx: &mut Context<Self>) {
-        let marks = self.shared.marks.get();
-        let batch = Batch { shard: self.shard, epoch: self.epoch, marks, entries };
+    fn begin(&mut self, batch: Batch, ctx: &mut Context<Self>) {
+        let marks = batch.marks;
         let ledger = Arc::clone(&self.ledger);
         let blocking = self.blocking.clone();
         let own = ctx.address();
@@ -166,22 +157,19 @@ impl Journal {
     /// Writes the marks alone, if they moved and nothing else is to be written; or finds out
     /// whether the store is back, while nobody else would.
     fn flush_when_idle(&mut self, ctx: &mut Context<Self>) {
-        let moved = self.shared.marks.get() != self.flushed;
-        let away = self.shared.store_is_away.load(Ordering::Relaxed);
-        if (moved || away) && !self.pausing && self.batcher.begin_empty() {
-            self.begin(Vec::new(), ctx);
+        if let Some(batch) = self.writer.flush(self.shared.marks.get()) {
+            self.begin(batch, ctx);
         }
     }
 
     /// Lets those go who wait for the marks, if they are written.
     fn tell_flushed(&mut self) {
-        if self.shared.marks.get() == self.flushed {
+        if self.shared.marks.get() == self.writer.flushed() {
             self.flushing.clear();
         }
     }
 
-    fn settle(&mut self, result: Result<Vec<EntryOutcome>, StoreError>, took: Duration) {
-        let settled = self.batcher.settle(result);
+    fn settle(&mut self, settled: Vec<Settled<Ticket>>, took: Duration) {
         let written = settled
             .iter()
             .filter(|entry| matches!(entry.outcome, Ok(EntryOutcome::Written(_))))
@@ -222,7 +210,7 @@ impl Handler<Commit> for Journal {
     type Result = ();
 
     fn handle(&mut self, Commit { entry, ticket }: Commit, ctx: &mut Self::Context) {
-        if let Err(refused) = self.batcher.offer(entry, ticket) {
+        if let Err(refused) = self.writer.offer(entry, ticket) {
             let cause = "too many transitions wait to be written".to_owned();
             let _ =
                 refused.ticket.send(Err(StoreError::Unavailable { store: "orchestrator", cause }));
@@ -239,26 +227,22 @@ impl Handler<TransactionEnded> for Journal {
         TransactionEnded { marks, took, result }: TransactionEnded,
         ctx: &mut Self::Context,
     ) {
-        let away = matches!(result, Err(StoreError::Unavailable { .. }));
-        self.shared.store_is_away.store(away, Ordering::Relaxed);
-        match &result {
-            Ok(_) => self.flushed = marks,
-            Err(error) => {
-                tracing::error!(shard = self.shard, %error, "a transaction was not committed");
-                metrics::counter!("skald_journal_commit_failures_total").increment(1);
-            }
+        if let Err(error) = &result {
+            tracing::error!(shard = self.shard, %error, "a transaction was not committed");
+            metrics::counter!("skald_journal_commit_failures_total").increment(1);
         }
+        let Ended { settled, away, deposed } = self.writer.ended(marks, result);
+        self.shared.store_is_away.store(away, Ordering::Relaxed);
         if away {
             self.publisher.do_send(Doubt);
         }
-        if matches!(result, Err(StoreError::Deposed { .. })) {
-            self.deposed.do_send(Deposed { shard: self.shard, epoch: self.epoch });
+        if deposed {
+            self.deposed.do_send(Deposed { shard: self.shard, epoch: self.writer.epoch() });
         }
-        self.settle(result, took);
+        self.settle(settled, took);
         if away {
-            self.pausing = true;
             ctx.run_later(RETRY_AFTER, |journal, ctx| {
-                journal.pausing = false;
+                journal.writer.resume();
                 journal.pump(ctx);
             });
         }

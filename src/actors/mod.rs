@@ -37,7 +37,6 @@ mod house;
 pub mod journal;
 mod node;
 pub mod panic;
-mod poke;
 mod publisher;
 mod recovery;
 mod registry;
@@ -51,7 +50,6 @@ mod shard;
 mod spans;
 mod steps;
 mod submit;
-mod timers;
 
 pub use handle::Handle;
 pub use node::{Membership, StartError};

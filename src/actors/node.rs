@@ -35,11 +35,7 @@ use crate::ports::ledger::Shard;
 use crate::ports::source::Source;
 use crate::saga::id::Timestamp;
 use crate::saga::outage::QueueWatch;
-use crate::shards::{Plan, plan};
-
-/// How often the leases are renewed at least; more often where a lease is shorter than three of
-/// these. It bounds how late a node notices that another one is gone.
-const BEAT: Duration = Duration::from_secs(1);
+use crate::shards::{Changes, follow, renewal, trust};
 
 /// How long idempotency keys are remembered.
 const CLAIMS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -56,19 +52,6 @@ pub struct Membership {
     pub identity: Identity,
     /// How long a lease holds if it is not renewed.
     pub lease: Duration,
-}
-
-impl Membership {
-    /// How often the lease is renewed, and looked at.
-    fn every(&self) -> Duration {
-        BEAT.min(self.lease / 3)
-    }
-
-    /// How long a renewal is relied on: shorter than the lease by the time until the next look, and
-    /// by a tenth for what is under way then.
-    fn trust(&self) -> Duration {
-        self.lease.mul_f32(0.9).saturating_sub(self.every())
-    }
 }
 
 /// Why a node could not be started.
@@ -184,7 +167,7 @@ impl Node {
             node.beating = false;
             match renewed {
                 Ok(Ok(census)) => {
-                    node.trusted_until = asked + node.membership.trust();
+                    node.trusted_until = asked + trust(lease);
                     board.complain(node.refused.values().cloned().collect());
                     node.follow(&census, ctx);
                 }
@@ -205,9 +188,9 @@ impl Node {
         metrics::gauge!("skald_nodes").set(census.nodes.len() as f64);
         let unowned = census.owners.iter().filter(|owner| owner.is_none()).count();
         metrics::gauge!("skald_shards_unowned").set(unowned as f64);
-        let is_mine = |shard: Shard| census.owners.get(usize::from(shard)) == Some(&Some(me));
-        let lost: Vec<Shard> =
-            self.owned.keys().copied().filter(|shard| !is_mine(*shard)).collect();
+        let running = self.owned.keys().copied().collect();
+        let refused = self.refused.keys().copied().collect();
+        let Changes { lost, claim, release } = follow(me, census, &running, &refused);
         for shard in lost {
             tracing::warn!(shard, "another node owns the shard by now");
             self.halt(shard, Loss::Deposed);
@@ -215,15 +198,6 @@ impl Node {
         if self.changing || self.leaving {
             return;
         }
-        let Plan { mut claim, mut release } = plan(me, census);
-        claim.retain(|shard| !self.refused.contains_key(shard));
-        // Leases that outlived the trust in them: begun anew, under another epoch.
-        release.extend(
-            (0..)
-                .zip(&census.owners)
-                .filter(|(shard, owner)| **owner == Some(me) && !self.owned.contains_key(shard))
-                .map(|(shard, _)| shard),
-        );
         if claim.is_empty() && release.is_empty() {
             return self.started(Ok(()));
         }
@@ -358,7 +332,7 @@ impl Actor for Node {
         let collect = dead_letters::collect(dead, bus, door, clock, board);
         actix::spawn(guarded("dead letter consumer", collect));
         self.beat(ctx);
-        ctx.run_interval(self.membership.every(), Self::beat);
+        ctx.run_interval(renewal(self.membership.lease), Self::beat);
         ctx.run_interval(FORGET, Self::forget_claims);
     }
 }

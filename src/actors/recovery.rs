@@ -8,8 +8,9 @@ use super::house::House;
 use super::publisher::AskAgain;
 use crate::ports::StoreError;
 use crate::ports::ledger::Ledger;
+use crate::saga::effect::asked_before;
 use crate::saga::id::{DefinitionRef, SagaId, Timestamp};
-use crate::saga::state::{Saga, Wait};
+use crate::saga::state::Saga;
 
 /// Sagas read at a time.
 const PAGE: u32 = 500;
@@ -78,13 +79,7 @@ pub(super) async fn ask_again(
         let Some(last) = sagas.last() else { return Ok(()) };
         after = Some(last.id);
         for saga in sagas {
-            let open: Vec<_> = saga
-                .state
-                .calls()
-                .filter(|(_, _, call)| matches!(call.wait, Wait::Answer { asked_at, .. } if asked_at < since))
-                .filter_map(|(_, _, call)| call.newest_ask())
-                .collect();
-            for sequence in open {
+            for sequence in asked_before(&saga, since) {
                 house.publisher.do_send(AskAgain { saga: saga.clone(), sequence });
             }
         }

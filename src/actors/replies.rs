@@ -2,8 +2,8 @@
 
 use actix::Addr;
 
-use super::poke::is_poke;
 use super::registry::{Answers, Bury, LookForInputs, Registry};
+use crate::contract::poke::is_poke;
 use crate::contract::reply;
 use crate::ports::bus::Delivery;
 use crate::ports::source::Source;

@@ -18,24 +18,20 @@ use super::spans::Begun;
 use crate::contract::names::reply_queue;
 use crate::contract::trace::trace_id;
 use crate::failpoint;
+use crate::journal::turn::{self, Acknowledgement, Aftermath, Hold, LOOK_AGAIN_AFTER_MS, Turn};
+use crate::orders::Order;
 use crate::orders::outcome::{self, Outcome};
-use crate::orders::{Order, OrderId};
 use crate::ports::StoreError;
 use crate::ports::bus::Delivery;
-use crate::ports::door::{InputId, InputOutcome, PendingInput, Request};
-use crate::ports::ledger::{Claim, Entry, EntryOutcome, OrderChange};
+use crate::ports::door::{InputId, PendingInput};
+use crate::ports::ledger::{Claim, Entry, EntryOutcome};
 use crate::ports::orchestrator::{SubmitError, Submitted, Watch};
 use crate::ports::spans::messages::processed;
 use crate::saga::catalogue::Runnable;
-use crate::saga::decide::{begin, decide};
-use crate::saga::event::{Birth, Setback};
+use crate::saga::event::Birth;
 use crate::saga::id::{SagaId, Sequence, Timestamp};
-use crate::saga::input::{Answer, Decision, Input, Moved, Rejection};
-use crate::saga::state::{Saga, Wait};
-
-/// How long a saga whose worker's queue has not got to its command waits before it looks again. A
-/// hundred thousand of them then cost ten thousand glances a second.
-const LOOK_AGAIN_AFTER_MS: u64 = 10_000;
+use crate::saga::input::Answer;
+use crate::saga::state::Saga;
 
 /// How long an answer that could not be committed is kept from coming back.
 const REDELIVER_AFTER: Duration = Duration::from_secs(1);
@@ -116,24 +112,22 @@ impl SagaActor {
 
     fn begin(&mut self, birth: Box<Begin>, ctx: &mut Context<Self>) {
         let Begin { id, birth, order, claim, watch, reply } = *birth;
-        let moved = match begin(&self.runnable.definition, id, birth, self.house.clock.now()) {
-            Ok(moved) => moved,
+        let (definition, now) = (&self.runnable.definition, self.house.clock.now());
+        let entry = match turn::begin(definition, id, birth, (order, claim), now) {
+            Ok(entry) => entry,
             Err(error) => {
                 tracing::error!(sagaId = %id, %error, "a saga can't begin");
                 let _ = reply.send(Err(SubmitError::Store(error.to_string())));
                 return ctx.stop();
             }
         };
-        let order = Some(OrderChange::Placed(Box::new(order), claim));
         let outcome = (watch == Watch::Outcome).then(|| {
             let (sender, receiver) = oneshot::channel();
             self.watcher = Some(sender);
             receiver
         });
         self.commit(
-            moved,
-            order,
-            Vec::new(),
+            entry,
             ctx,
             Box::new(move |actor, result, ctx| {
                 let answer = match result {
@@ -163,37 +157,34 @@ impl SagaActor {
         let correlation = delivery.message.correlation_id.as_deref();
         let trace_id = delivery.message.traceparent.as_deref().and_then(trace_id);
         tracing::debug!(sagaId = %self.id, correlationId = correlation, traceId = trace_id, "an answer came");
-        self.note_answered(saga, to, &answer);
-        let came = self.house.clock.now();
-        match decide(&self.runnable.definition, saga, &Input::Answer { to, answer }, came) {
-            Ok(Decision::Ignored(kind)) => {
+        let (definition, came) = (&self.runnable.definition, self.house.clock.now());
+        if let Some((queue, asked_at)) = turn::reached(definition, saga, to, &answer) {
+            self.house.queues.borrow_mut().answered(queue, asked_at);
+        }
+        match turn::answer(definition, saga, to, answer, came) {
+            Ok(Turn::Ignored(kind)) => {
                 self.house.count_ignored(kind);
                 self.trace_answer(&delivery, came);
                 delivery.ack();
                 self.retire_if_ended(ctx);
             }
-            Ok(Decision::Moved(moved)) => {
-                let order = order_change(&moved);
-                self.commit(
-                    moved,
-                    order,
-                    Vec::new(),
-                    ctx,
-                    Box::new(move |actor, result, ctx| match result {
-                        Ok(EntryOutcome::Written(_)) => {
-                            actor.trace_answer(&delivery, came);
-                            failpoint::reach("saga", "before_ack");
-                            delivery.ack();
-                            failpoint::reach("saga", "after_ack");
-                        }
-                        Ok(_) => drop(delivery),
-                        Err(StoreError::Refused { cause, .. }) => actor.bury(delivery, cause),
-                        Err(_) => {
-                            ctx.run_later(REDELIVER_AFTER, move |_, _| drop(delivery));
-                        }
-                    }),
-                );
-            }
+            Ok(Turn::Write(entry)) => self.commit(
+                *entry,
+                ctx,
+                Box::new(move |actor, result, ctx| match turn::acknowledgement(&result) {
+                    Acknowledgement::Acknowledge => {
+                        actor.trace_answer(&delivery, came);
+                        failpoint::reach("saga", "before_ack");
+                        delivery.ack();
+                        failpoint::reach("saga", "after_ack");
+                    }
+                    Acknowledgement::GiveBack => drop(delivery),
+                    Acknowledgement::Bury(cause) => actor.bury(delivery, cause),
+                    Acknowledgement::GiveBackLater => {
+                        ctx.run_later(REDELIVER_AFTER, move |_, _| drop(delivery));
+                    }
+                }),
+            ),
             Err(error) => {
                 tracing::error!(sagaId = %self.id, %error, "an answer can't be applied");
                 self.bury(delivery, error.to_string());
@@ -212,63 +203,27 @@ impl SagaActor {
         }
     }
 
-    /// Tells the watch over the queues how far the answer's queue has got.
-    fn note_answered(&self, saga: &Saga, to: Sequence, answer: &Answer) {
-        let unheard = matches!(answer, Answer::Setback(Setback::TimedOut | Setback::Unroutable));
-        let Some((name, direction, call)) = saga.state.call_asked_at(to).filter(|_| !unheard)
-        else {
-            return;
-        };
-        let queue =
-            self.runnable.definition.step(name).and_then(|step| step.command_for(direction));
-        if let (Some(command), Wait::Answer { asked_at, .. }, Some(newest)) =
-            (queue, call.wait, call.newest_ask())
-            && newest == to
-        {
-            self.house.queues.borrow_mut().answered(command.queue(), asked_at);
-        }
-    }
-
     fn due(&mut self, ctx: &mut Context<Self>) {
         let Some(saga) = &self.saga else { return };
-        let now = self.house.clock.now();
-        let reached = self.house.queues.borrow().reached().clone();
-        match decide(&self.runnable.definition, saga, &Input::Due { reached }, now) {
-            Ok(Decision::Moved(moved)) => {
-                let order = order_change(&moved);
-                self.commit(moved, order, Vec::new(), ctx, Box::new(|_, _, _| {}));
-            }
-            Ok(Decision::Ignored(_)) => self.hold(saga),
+        let (definition, now) = (&self.runnable.definition, self.house.clock.now());
+        let due = turn::due(definition, saga, self.house.queues.borrow().reached(), now);
+        match due {
+            Ok(Turn::Write(entry)) => self.commit(*entry, ctx, Box::new(|_, _, _| {})),
+            Ok(Turn::Ignored(_)) => self.hold(saga),
             Err(error) => tracing::error!(sagaId = %self.id, %error, "what is due can't be done"),
         }
     }
 
-    /// Nothing to do yet: either it is too early, or the queue has not got to the command. Then a
-    /// few sagas ask again on behalf of all, at no attempt's cost.
+    /// Waits on, and has a few commands sent once more where their queue does not answer.
     fn hold(&self, saga: &Saga) {
-        let now = self.house.clock.now();
-        let next = match saga.state.next_due() {
-            Some(due) if due <= now => {
-                self.probe(saga);
-                Some(now.plus_millis(LOOK_AGAIN_AFTER_MS))
-            }
-            next => next,
-        };
-        self.house.timers.borrow_mut().set(self.id, next);
-    }
-
-    fn probe(&self, saga: &Saga) {
-        let now = self.house.clock.now();
-        for (name, direction, call) in saga.state.calls() {
-            let command =
-                self.runnable.definition.step(name).and_then(|step| step.command_for(direction));
-            let (Some(command), Some(sequence)) = (command, call.newest_ask()) else { continue };
-            let overdue = matches!(call.wait, Wait::Answer { until, .. } if until <= now);
-            if overdue && self.house.queues.borrow_mut().may_probe(&command.queue(), now) {
-                tracing::debug!(sagaId = %self.id, queue = %command.queue(), "probing a queue that does not answer");
-                self.house.publisher.do_send(AskAgain { saga: saga.clone(), sequence });
-            }
+        let (definition, now) = (&self.runnable.definition, self.house.clock.now());
+        let Hold { until, probes } =
+            turn::hold(definition, saga, &mut self.house.queues.borrow_mut(), now);
+        for sequence in probes {
+            tracing::debug!(sagaId = %self.id, sequence, "probing a queue that does not answer");
+            self.house.publisher.do_send(AskAgain { saga: saga.clone(), sequence });
         }
+        self.house.timers.borrow_mut().set(self.id, until);
     }
 
     fn wanted(
@@ -278,51 +233,14 @@ impl SagaActor {
         ctx: &mut Context<Self>,
     ) {
         let Some(saga) = &self.saga else { return };
-        let version = saga.state.version;
-        let decided = match input.if_version {
-            Some(wanted) if wanted != version => {
-                Err(InputOutcome::VersionMismatch { found: version })
-            }
-            _ => {
-                let request = to_core(input.request);
-                match decide(&self.runnable.definition, saga, &request, self.house.clock.now()) {
-                    Ok(Decision::Moved(moved)) => Ok(moved),
-                    Ok(Decision::Ignored(_)) => Err(InputOutcome::Ignored),
-                    Err(Rejection::AlreadyRollingBack(_)) => Err(InputOutcome::Applied { version }),
-                    Err(rejection) => Err(InputOutcome::Rejected { detail: rejection.to_string() }),
-                }
-            }
-        };
-        let (moved, outcome) = match decided {
-            Ok(moved) => {
-                let version = moved.saga.state.version;
-                (moved, InputOutcome::Applied { version })
-            }
-            Err(outcome) => (Moved { events: Vec::new(), saga: saga.clone() }, outcome),
-        };
-        let order = order_change(&moved);
-        let inputs = vec![(input.id, outcome)];
-        self.commit(moved, order, inputs, ctx, Box::new(move |_, _, _| drop(done)));
+        let now = self.house.clock.now();
+        let entry = turn::want(&self.runnable.definition, saga, input, now);
+        self.commit(entry, ctx, Box::new(move |_, _, _| drop(done)));
     }
 
     /// Has what was decided committed. Until the outcome is known the actor takes nothing else.
-    fn commit(
-        &mut self,
-        moved: Moved,
-        order: Option<OrderChange>,
-        inputs: Vec<(InputId, InputOutcome)>,
-        ctx: &mut Context<Self>,
-        then: Then,
-    ) {
-        let entry = Entry {
-            expected: self.saga.as_ref().map_or(0, |saga| saga.state.version),
-            events: moved.events,
-            saga: moved.saga.clone(),
-            status_before: self.saga.as_ref().map(|saga| saga.state.status()),
-            order,
-            inputs,
-        };
-        let in_hand = self.in_hand.take();
+    fn commit(&mut self, entry: Entry, ctx: &mut Context<Self>, then: Then) {
+        let (saga, in_hand) = (entry.saga.clone(), self.in_hand.take());
         let (ticket, outcome) = oneshot::channel();
         self.house.journal.do_send(Commit { entry, ticket });
         let outcome = outcome.into_actor(self).map(move |outcome, actor, ctx| {
@@ -330,12 +248,11 @@ impl SagaActor {
                 let cause = "the journal is gone".to_owned();
                 Err(StoreError::Unavailable { store: "orchestrator", cause })
             });
-            match &outcome {
-                Ok(EntryOutcome::Written(_)) => actor.moved_to(moved.saga, ctx),
-                // Somebody else wrote: what is in memory is stale.
-                Ok(_) => ctx.stop(),
-                Err(error) => {
-                    tracing::error!(sagaId = %actor.id, %error, "a transition was not committed");
+            match turn::aftermath(&outcome) {
+                Aftermath::Moved => actor.moved_to(saga, ctx),
+                Aftermath::Stale => ctx.stop(),
+                Aftermath::Unwritten => {
+                    tracing::error!(sagaId = %actor.id, ?outcome, "a transition was not committed");
                     actor.house.timers.borrow_mut().set(
                         actor.id,
                         Some(actor.house.clock.now().plus_millis(LOOK_AGAIN_AFTER_MS)),
@@ -379,23 +296,6 @@ impl SagaActor {
 
     fn bury(&self, delivery: Delivery, reason: String) {
         self.registry.do_send(Bury { delivery, reason });
-    }
-}
-
-/// What the events make of the saga's order.
-fn order_change(moved: &Moved) -> Option<OrderChange> {
-    let (Outcome { status, reason }, at) = outcome::brought_by(&moved.events)?;
-    let id: OrderId = moved.saga.birth.key.parse().ok()?;
-    Some(OrderChange::Settled { id, status, reason, at })
-}
-
-fn to_core(request: Request) -> Input {
-    match request {
-        Request::Cancel { by, reason } => Input::Cancel { by, reason },
-        Request::Retry { by, note } => Input::Retry { by, note },
-        Request::CommandLost { to, setback } => {
-            Input::Answer { to, answer: Answer::Setback(setback) }
-        }
     }
 }
 

@@ -8,9 +8,8 @@ use tokio::sync::oneshot;
 
 use super::registry::Registry;
 use super::saga::{Begin, SagaActor, Tell};
-use crate::orders::script;
+use crate::journal::turn::birth;
 use crate::ports::orchestrator::{NewOrder, SubmitError, Submitted};
-use crate::saga::event::Birth;
 use crate::saga::id::DefinitionRef;
 
 /// How many commands may be outstanding in one queue before orders are refused, counted over all
@@ -43,20 +42,16 @@ impl Handler<Submit> for Registry {
         }
         let NewOrder { order, claim, traceparent, watch } = order;
         let runnable = self.house.catalogue.get(&definition).cloned();
-        let (Some(runnable), Ok(input)) = (runnable, script::input(&order)) else {
+        let birth = runnable
+            .as_ref()
+            .and_then(|runnable| birth(&runnable.definition, &order, traceparent).ok());
+        let (Some(runnable), Some(birth)) = (runnable, birth) else {
             let _ = reply.send(Err(SubmitError::Store(format!(
                 "definition {definition} is not known here"
             ))));
             return;
         };
         let id = order.saga;
-        let birth = Birth {
-            definition,
-            key: order.id.to_string(),
-            input,
-            deadline: order.created_at.plus_millis(runnable.definition.deadline_ms),
-            traceparent,
-        };
         let actor = SagaActor::new(id, None, runnable, Rc::clone(&self.house), ctx.address());
         let begin = Begin { id, birth, order, claim, watch, reply };
         self.start(id, actor, Tell::Begin(Box::new(begin)), ctx);

@@ -9,6 +9,7 @@
 //! | `command` | commands, as the orchestrator writes and workers read them |
 //! | `event` | domain events |
 //! | `letter` | what is kept of a message that died, and how it is sent again |
+//! | `poke` | what wakes the owner of a shard |
 //! | `reply` | answers, as workers write and the orchestrator reads them |
 
 pub mod command;
@@ -17,5 +18,6 @@ pub mod event;
 pub mod letter;
 pub mod message;
 pub mod names;
+pub mod poke;
 pub mod reply;
 pub mod trace;

@@ -25,7 +25,7 @@ impl Default for Limits {
 }
 
 /// An entry and whoever waits for its outcome.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ticketed<T> {
     /// The entry.
     pub entry: Entry,
@@ -45,7 +45,7 @@ pub struct Settled<T> {
 }
 
 /// Gathers entries into transactions, one at a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Batcher<T> {
     limits: Limits,
     waiting: VecDeque<Ticketed<T>>,

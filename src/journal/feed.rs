@@ -16,14 +16,14 @@ pub const WINDOW: usize = 200_000;
 pub const PAGE: u32 = 500;
 
 /// One kind of message of one shard on its way to the broker.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Feed {
     track: Track,
     mode: Mode,
     unsettled: usize,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Mode {
     /// Every row is published as it is committed.
     Live,
@@ -66,6 +66,9 @@ impl Feed {
     pub fn published(&mut self, seq: Seq) {
         self.track.published(seq);
         self.unsettled += 1;
+        if seeded!(MarkBeforeConfirm) {
+            self.track.done(seq);
+        }
     }
 
     /// There is nothing to publish for the row.

@@ -8,7 +8,7 @@ use crate::ports::ledger::Seq;
 ///
 /// Confirmations come in any order; the mark is the end of the longest prefix without a gap, so
 /// that everything beyond it, and nothing before it, is sent again after a crash.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Track {
     mark: Seq,
     /// The rows after the mark.
@@ -16,7 +16,7 @@ pub struct Track {
 }
 
 /// What is known of a row's message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Row {
     /// It still has to be published, if there is one.
     Open,

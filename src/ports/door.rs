@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::contract::letter::Properties;
+use crate::contract::message::{Death, Message};
+use crate::contract::names::MessageId;
 use crate::ports::error::StoreError;
 use crate::ports::ledger::Shard;
 use crate::saga::event::{Reason, Setback};
@@ -30,8 +33,27 @@ pub struct NewInput {
     pub at: Timestamp,
 }
 
+impl NewInput {
+    /// Tells a saga what happened to the command that was sent with the event at `to`.
+    pub fn command_lost(
+        (saga, to): (SagaId, Sequence),
+        setback: Setback,
+        client_key: String,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            saga,
+            client_key,
+            request: Request::CommandLost { to, setback },
+            if_version: None,
+            at,
+        }
+    }
+}
+
 /// What can be wanted of a saga from outside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Request {
     /// Undo it.
@@ -70,7 +92,7 @@ impl Request {
 }
 
 /// What became of an input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum InputOutcome {
     /// It was done; the saga then had this version.
@@ -93,7 +115,7 @@ pub enum InputOutcome {
 }
 
 /// An input that waits for the saga's owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PendingInput {
     /// Its id.
     pub id: InputId,
@@ -141,6 +163,32 @@ pub struct DeadLetter {
     pub at: Timestamp,
     /// What the saga concerned is to be told, if it is a command of one.
     pub notice: Option<NewInput>,
+}
+
+impl DeadLetter {
+    /// A dead letter of a message. A command's saga is to be told that its outcome is unknown.
+    pub fn of(message: &Message, death: Death, now: Timestamp) -> Self {
+        let Death { queue, routing_key, reason } = death;
+        let properties = Properties::of(message);
+        // Only commands want an answer.
+        let command = message.reply_to.as_ref().and_then(|_| MessageId::parse(&message.id));
+        let notice = command.map(|MessageId { saga, sequence }| {
+            let client_key = format!("dead:{}", message.id);
+            NewInput::command_lost((saga, sequence), Setback::DeadLettered, client_key, now)
+        });
+        Self {
+            id: Uuid::now_v7(),
+            message_id: message.id.clone(),
+            queue,
+            routing_key,
+            reason,
+            saga: properties.saga(),
+            headers: serde_json::json!(properties).to_string(),
+            body: message.body.to_vec(),
+            at: now,
+            notice,
+        }
+    }
 }
 
 /// Where inputs and dead letters are left for the owners of the sagas. Every method is one

@@ -17,7 +17,7 @@ pub type Seq = u64;
 
 /// How much of a shard's history the broker has confirmed: each mark is the end of a contiguous
 /// prefix.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Marks {
     /// Every command up to here is confirmed, or was given up and recorded.
     pub commands: Seq,
@@ -95,7 +95,7 @@ pub struct Claim {
 }
 
 /// The answer that was given under an idempotency key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoredAnswer {
     /// A hash of the submission, to tell a repeat from another order under the same key.
     pub fingerprint: Vec<u8>,

@@ -22,7 +22,7 @@ impl From<&IdempotencyKey> for RecordKey {
 }
 
 /// What a worker remembers of one step of one saga. Outlives any possible re-send.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkRecord {
     /// What it answered to the newest do.
@@ -38,7 +38,7 @@ pub struct WorkRecord {
 }
 
 /// An answer and the generation it was given to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Answered {
     /// The generation.
     pub generation: u32,

@@ -148,6 +148,14 @@ pub fn is_open(saga: &Saga, sequence: Sequence) -> bool {
     saga.state.call_asked_at(sequence).is_some()
 }
 
+/// The events that asked, before `since`, for what is still waited for; of each call the newest.
+pub fn asked_before(saga: &Saga, since: Timestamp) -> impl Iterator<Item = Sequence> {
+    let calls = saga.state.calls().map(|(_, _, call)| call);
+    calls
+        .filter(move |call| matches!(call.wait, Wait::Answer { asked_at, .. } if asked_at < since))
+        .filter_map(|call| call.newest_ask())
+}
+
 /// The newest sending of every call that waits for an answer: what a new owner asks again, with the
 /// same ids and keys, at no attempt's cost.
 pub fn open_commands<'a>(

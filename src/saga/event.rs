@@ -10,7 +10,7 @@ use super::json::Json;
 pub const EVENT_FORMAT: i32 = 1;
 
 /// An event with its place in the saga's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Recorded {
     /// Its position, from 1 without gaps.
     pub sequence: Sequence,
@@ -21,7 +21,7 @@ pub struct Recorded {
 }
 
 /// What a saga was born with; never changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Birth {
     /// What it runs.
@@ -38,7 +38,7 @@ pub struct Birth {
 }
 
 /// What can happen to a saga. Absolute moments only, so that replaying needs no clock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     /// It was born.
@@ -165,7 +165,7 @@ impl Event {
 }
 
 /// Why something did not happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reason {
     /// One of a closed set of codes.
     pub code: ReasonCode,
@@ -190,7 +190,7 @@ pub mod core_reason {
 }
 
 /// What came instead of a success or a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Setback {
     /// The worker can't do it now and did nothing.
@@ -206,7 +206,7 @@ pub enum Setback {
 }
 
 /// Why a step's outcome is in doubt for good.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Doubt {
     /// The last of its attempts met this.
@@ -216,7 +216,7 @@ pub enum Doubt {
 }
 
 /// What is wrong with a saga that needs attention.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum AttentionCause {
     /// A step that must succeed does not; it is asked again and again.

@@ -24,7 +24,7 @@ pub const PROBE_PERIOD_MS: u64 = 2_000;
 /// What the owner of some sagas knows about the queues it sends to, one for all its shards, which
 /// share these queues. Lost with the process, which errs on the safe side: a queue that is not known
 /// to have answered costs nobody an attempt.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct QueueWatch {
     reached: Reached,
     probes: BTreeMap<QueueName, Probes>,
@@ -34,7 +34,7 @@ pub struct QueueWatch {
 #[derive(Debug, Default)]
 pub struct Outstanding(BTreeMap<QueueName, u64>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Probes {
     period_began: Timestamp,
     sent: u32,
@@ -59,7 +59,7 @@ impl QueueWatch {
         if now.millis_since(probes.period_began) >= PROBE_PERIOD_MS {
             *probes = Probes { period_began: now, sent: 0 };
         }
-        let may = probes.sent < PROBES_PER_PERIOD;
+        let may = probes.sent < PROBES_PER_PERIOD && !seeded!(ProbesForgotten);
         probes.sent += u32::from(may);
         may
     }

@@ -18,7 +18,7 @@ pub const STATE_FORMAT: i32 = 1;
 pub const REMEMBERED_ASKS: usize = 64;
 
 /// One run of a definition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Saga {
     /// Which one.
     pub id: SagaId,
@@ -29,7 +29,7 @@ pub struct Saga {
 }
 
 /// How far a saga has come: all that changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
     /// The sequence of its newest event.
@@ -47,7 +47,7 @@ pub struct State {
 }
 
 /// The direction a saga moves in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
     /// Towards completion.
@@ -70,7 +70,7 @@ impl Phase {
 }
 
 /// Whether a saga's deadline is still ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Deadline {
     /// It is.
@@ -80,7 +80,7 @@ pub enum Deadline {
 }
 
 /// A step that was started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StartedStep {
     /// Which one.
     pub name: StepName,
@@ -89,7 +89,7 @@ pub struct StartedStep {
 }
 
 /// Where a started step stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum StepState {
     /// A worker is asked to do it.
@@ -173,11 +173,12 @@ impl StepState {
     /// Whether, in a saga that rolls back, nothing of this step is left in the world.
     pub fn left_nothing(&self) -> bool {
         matches!(self, Self::Failed { .. } | Self::Undone { .. })
+            || seeded!(RunningStepLeft) && matches!(self, Self::Doing(_))
     }
 }
 
 /// A command that waits for its outcome.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Call {
     /// Which try; part of the idempotency key.
@@ -198,7 +199,7 @@ impl Call {
 }
 
 /// What an open call waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Wait {
     /// The worker's answer.
@@ -227,7 +228,7 @@ impl Wait {
 }
 
 /// Something that an operator should look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attention {
     /// Which step; none where it is the saga as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]

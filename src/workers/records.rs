@@ -35,14 +35,14 @@ pub fn consult(record: &WorkRecord, key: &IdempotencyKey, now: Timestamp) -> Sta
         answered.map(|known| known.outcome.clone())
     };
     match (key.direction, known(&record.done), known(&record.undone)) {
-        (Direction::Do, _, Some(_)) => return Standing::Refused,
-        (Direction::Do, Some(outcome), None) | (Direction::Undo, _, Some(outcome)) => {
+        (Direction::Do, _, Some(_)) if !seeded!(NoTombstone) => return Standing::Refused,
+        (Direction::Do, Some(outcome), _) | (Direction::Undo, _, Some(outcome)) => {
             return Standing::Repeat(outcome);
         }
-        (Direction::Do, None, None) | (Direction::Undo, _, None) => {}
+        (Direction::Do, None, _) | (Direction::Undo, _, None) => {}
     }
     match record.claimed_until {
-        Some(until) if until > now => Standing::Busy(until),
+        Some(until) if until > now && !seeded!(ClaimIgnored) => Standing::Busy(until),
         _ => Standing::Fresh,
     }
 }
@@ -55,6 +55,9 @@ pub fn answer(record: &mut WorkRecord, key: &IdempotencyKey, outcome: WorkOutcom
         Direction::Undo => record.undone = answered,
     }
     record.claimed_until = None;
+    if seeded!(NoWorkerRecord) {
+        *record = WorkRecord::default();
+    }
 }
 
 #[cfg(test)]

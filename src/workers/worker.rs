@@ -1,8 +1,10 @@
 //! What a worker is.
 
 use crate::contract::command::IncomingCommand;
-use crate::contract::reply::ReplyBody;
+use crate::contract::reply::{ReplyBody, WorkOutcome};
+use crate::orders::definition::reason::INSUFFICIENT_STOCK;
 use crate::ports::StoreError;
+use crate::saga::event::Reason;
 use crate::saga::id::{QueueName, Timestamp};
 
 /// Does the commands of one queue.
@@ -47,6 +49,10 @@ pub struct Poison(pub String);
 /// The latter.
 pub fn not_committed(error: &StoreError, retryable: &'static str) -> Result<Answer, Poison> {
     match error {
+        StoreError::Unavailable { .. } if seeded!(LostCommitIsRefusal) => {
+            let reason = Reason::of(INSUFFICIENT_STOCK);
+            Ok(Answer { name: retryable, body: ReplyBody::Settled(WorkOutcome::Failure(reason)) })
+        }
         StoreError::Unavailable { .. } | StoreError::Deposed { .. } => {
             Ok(Answer { name: retryable, body: ReplyBody::Retryable })
         }

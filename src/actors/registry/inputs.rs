@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::{RETRY_AFTER, Registry};
-use crate::actors::dead_letters;
 use crate::actors::saga::Tell;
 use crate::contract::names::reply_queue;
 use crate::ports::StoreError;
 use crate::ports::bus::{Death, Delivery};
-use crate::ports::door::{InputId, NewInput, PendingInput, Request};
+use crate::ports::door::{DeadLetter, InputId, NewInput, PendingInput};
 use crate::saga::event::Setback;
 use crate::saga::id::{SagaId, Sequence};
 
@@ -117,14 +115,9 @@ impl Handler<CommandLost> for Registry {
     type Result = ResponseActFuture<Self, Result<(), StoreError>>;
 
     fn handle(&mut self, lost: CommandLost, _: &mut Self::Context) -> Self::Result {
-        let input = NewInput {
-            id: Uuid::now_v7(),
-            saga: lost.saga,
-            client_key: format!("lost:{}", lost.to),
-            request: Request::CommandLost { to: lost.to, setback: lost.setback },
-            if_version: None,
-            at: self.house.clock.now(),
-        };
+        let CommandLost { saga, to, setback } = lost;
+        let (client_key, now) = (format!("lost:{to}"), self.house.clock.now());
+        let input = NewInput::command_lost((saga, to), setback, client_key, now);
         let (door, blocking) = (Arc::clone(&self.door), self.blocking.clone());
         let admit = async move { blocking.run(move || door.admit(&input)).await };
         Box::pin(admit.into_actor(self).map(|admitted, registry, ctx| match admitted {
@@ -150,7 +143,7 @@ impl Handler<Bury> for Registry {
             routing_key: delivery.message.kind.clone(),
             reason,
         };
-        let letter = dead_letters::letter(&delivery.message, death, self.house.clock.now());
+        let letter = DeadLetter::of(&delivery.message, death, self.house.clock.now());
         let (door, blocking) = (Arc::clone(&self.door), self.blocking.clone());
         let bury = async move { blocking.run(move || door.bury(&[letter])).await };
         ctx.spawn(bury.into_actor(self).map(move |buried, _, ctx| match buried {

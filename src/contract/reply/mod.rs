@@ -20,7 +20,7 @@ use crate::saga::id::Timestamp;
 use crate::saga::json::Json;
 
 /// What a worker answers for good. *Retryable* is no such answer and never recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WorkOutcome {
     /// Done, with what came of it.
@@ -30,7 +30,7 @@ pub enum WorkOutcome {
 }
 
 /// What a worker answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ReplyBody {
     /// What it recorded.
     Settled(WorkOutcome),

@@ -43,8 +43,8 @@ fn start_ready(draft: &mut Draft<'_>, steps: &[Step]) -> Result<bool, HistoryErr
     let mut started = false;
     for step in steps {
         let state = draft.state();
-        let ready =
-            state.step(&step.name).is_none() && step.needs.iter().all(|need| state.succeeded(need));
+        let ready = state.step(&step.name).is_none()
+            && (step.needs.iter().all(|need| state.succeeded(need)) || seeded!(NeedsForgotten));
         if !ready {
             continue;
         }
@@ -99,7 +99,7 @@ fn undo_ready(draft: &mut Draft<'_>) -> Result<bool, HistoryError> {
 /// The generation whose undo has not been asked for yet; none where nothing is to be undone.
 fn generation_to_undo(state: &State, step: &StepName) -> Option<u32> {
     match state.step(step)? {
-        StepState::Doing(call) => Some(call.generation),
+        StepState::Doing(call) if !seeded!(RunningStepLeft) => Some(call.generation),
         StepState::Succeeded { generation, .. } | StepState::InDoubt { generation, .. } => {
             Some(*generation)
         }

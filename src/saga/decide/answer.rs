@@ -61,7 +61,8 @@ fn refused(
     call: &Call,
     reason: &Reason,
 ) -> Result<(), HistoryError> {
-    let nothing_done = call.attempt == 1 && step.worker == WorkerMemory::Recorded;
+    let nothing_done =
+        call.attempt == 1 && step.worker == WorkerMemory::Recorded || seeded!(RefusalWithoutUndo);
     let name = step.name.clone();
     match (direction, step.kind) {
         (Direction::Do, StepKind::Compensatable | StepKind::Pivot) if nothing_done => {
@@ -111,6 +112,11 @@ pub(super) fn set_back(
 ) -> Result<(), HistoryError> {
     let name = step.name.clone();
     let exhausted = call.attempt >= step.retry.max_attempts;
+    if exhausted && step.gives_up(direction) && seeded!(SilenceIsFailure) {
+        let reason = Reason::of(core_reason::STEP_OUTCOME_UNKNOWN);
+        draft.emit(Event::StepFailed { step: name, reason: reason.clone() })?;
+        return roll_back(draft, reason, None);
+    }
     if exhausted && step.gives_up(direction) {
         draft.emit(Event::StepGivenUp { step: name, doubt: Doubt::NoAnswer(setback) })?;
         return roll_back(draft, Reason::of(core_reason::STEP_OUTCOME_UNKNOWN), None);

@@ -58,6 +58,9 @@ fn call_due(
 ) -> Result<(), Rejection> {
     let step = draft.step(name)?;
     match call.wait {
+        Wait::Pause { .. } if seeded!(NewKeyOnRetry) => {
+            draft.ask(step, direction, call.generation.saturating_add(1), 1)?
+        }
         Wait::Pause { .. } => {
             draft.ask(step, direction, call.generation, call.attempt.saturating_add(1))?
         }

@@ -31,7 +31,7 @@ mod failure;
 mod inspect;
 mod inventory;
 mod leases;
-mod ledger;
+pub mod ledger;
 mod letters;
 mod migrate;
 mod notification;

@@ -123,7 +123,7 @@ impl Books<'_> {
         let view = self.view;
         let before = view.holdings.get(step).filter(|_| !self.change.released.contains(step));
         let held = self.change.held.remove(step).or_else(|| before.cloned()).unwrap_or_default();
-        if before.is_some() {
+        if before.is_some() && !seeded!(HoldingStays) {
             self.change.released.insert(step.clone());
         }
         self.reserve(&held, -1);

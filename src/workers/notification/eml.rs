@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -72,6 +73,11 @@ impl Mailer for EmlMailer {
         let durable = if paths.is_empty() { Ok(()) } else { sync(&self.handle, &paths) };
         let durable = durable.map_err(transient);
         written.into_iter().map(|written| written.and_then(|_| durable.clone())).collect()
+    }
+
+    /// Should a disk be slower, another worker writes the same mail into the same file.
+    fn longest(&self) -> Duration {
+        Duration::from_secs(5)
     }
 }
 

@@ -70,7 +70,16 @@ impl NotificationWorker {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn claim(
+    /// Claims the steps whose mails are to be sent, and answers the other commands.
+    pub fn claim(
+        &self,
+        batch: &[NotificationCommand],
+        now: Timestamp,
+    ) -> Vec<Result<Part, StoreError>> {
+        bisect(batch, &mut |commands| self.commit_claims(commands, now))
+    }
+
+    fn commit_claims(
         &self,
         commands: &[NotificationCommand],
         now: Timestamp,
@@ -85,7 +94,14 @@ impl NotificationWorker {
         Ok(parts)
     }
 
-    fn post<'a>(&self, commands: Vec<&'a NotificationCommand>) -> Vec<Posted<'a>> {
+    /// Sends the mails that were claimed.
+    pub fn post<'a>(
+        &self,
+        batch: &'a [NotificationCommand],
+        parts: &[Result<Part, StoreError>],
+    ) -> Vec<Posted<'a>> {
+        let claimed = batch.iter().zip(parts).filter(|(_, part)| **part == Ok(Part::Send));
+        let commands: Vec<&NotificationCommand> = claimed.map(|(command, _)| command).collect();
         let mut mails: Vec<Mail> = Vec::with_capacity(commands.len());
         let mut unwritten = Vec::with_capacity(commands.len());
         for command in &commands {
@@ -112,7 +128,24 @@ impl NotificationWorker {
         posted
     }
 
-    fn record(
+    /// Records what became of the mails that were claimed at `claimed_at`, and answers all commands.
+    pub fn record(
+        &self,
+        batch: &[NotificationCommand],
+        parts: Vec<Result<Part, StoreError>>,
+        posted: &[Posted<'_>],
+        claimed_at: Timestamp,
+    ) -> Vec<Result<Answer, Poison>> {
+        let recorded = bisect(posted, &mut |posted| self.commit_records(posted, claimed_at));
+        if parts.iter().any(Result::is_err) || recorded.iter().any(Result::is_err) {
+            self.claims().abandon(claimed_at);
+        }
+        let sent: HashMap<&IdempotencyKey, Result<ReplyBody, StoreError>> =
+            posted.iter().map(|posted| &posted.command.key).zip(recorded).collect();
+        batch.iter().zip(parts).map(|(command, part)| reply(part, sent.get(&command.key))).collect()
+    }
+
+    fn commit_records(
         &self,
         posted: &[Posted<'_>],
         claimed_at: Timestamp,
@@ -141,16 +174,9 @@ impl Worker for NotificationWorker {
     }
 
     fn handle(&self, batch: &[NotificationCommand], now: Timestamp) -> Vec<Result<Answer, Poison>> {
-        let parts = bisect(batch, &mut |commands| self.claim(commands, now));
-        let claimed = batch.iter().zip(&parts).filter(|(_, part)| **part == Ok(Part::Send));
-        let posted = self.post(claimed.map(|(command, _)| command).collect());
-        let recorded = bisect(&posted, &mut |posted| self.record(posted, now));
-        if parts.iter().any(Result::is_err) || recorded.iter().any(Result::is_err) {
-            self.claims().abandon(now);
-        }
-        let sent: HashMap<&IdempotencyKey, Result<ReplyBody, StoreError>> =
-            posted.iter().map(|posted| &posted.command.key).zip(recorded).collect();
-        batch.iter().zip(parts).map(|(command, part)| reply(part, sent.get(&command.key))).collect()
+        let parts = self.claim(batch, now);
+        let posted = self.post(batch, &parts);
+        self.record(batch, parts, &posted, now)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::ports::Clock;
 use crate::ports::bus::Delivery;
 use crate::ports::spans::{Span, Spans, messages, new_span};
 use crate::saga::check::is_name;
-use crate::saga::id::Timestamp;
+use crate::saga::id::{QueueName, Timestamp};
 use crate::workers::worker::{Answer, Poison, Worker};
 
 /// From so many returns on, a command is done in a batch of its own. Something goes wrong again and
@@ -48,41 +48,70 @@ pub fn work<W: Worker>(
     clock: &dyn Clock,
     spans: &Spans,
 ) -> Vec<Done> {
-    let (now, queue) = (clock.now(), worker.queue());
-    let trace = Trace { spans, queue: queue.as_str(), from: now };
-    let mut commands = Vec::with_capacity(batch.len());
-    let mut deliveries = Vec::with_capacity(batch.len());
-    for delivery in batch {
-        match read(worker, &delivery) {
-            Ok(command) => {
-                commands.push(command);
-                deliveries.push(delivery);
-            }
-            Err(poison) => {
-                trace.processed(&delivery.message, now, Some("rejected"));
-                bury(delivery, &poison);
-            }
-        }
-    }
-    if commands.is_empty() {
+    let now = clock.now();
+    let batch = Batch::read(worker, batch, now, spans);
+    if batch.commands.is_empty() {
         return Vec::new();
     }
-    let answers = worker.handle(&commands, now);
-    let to = clock.now();
-    let done = deliveries.into_iter().zip(answers).filter_map(|(command, answer)| {
-        let answer = answer
-            .inspect(|answer| report(&command.message, answer))
-            .and_then(|answer| trace.reply(&command.message, &answer, to));
-        match answer {
-            Ok(reply) => Some(Done { command, reply }),
-            Err(poison) => {
-                trace.processed(&command.message, to, Some("rejected"));
-                bury(command, &poison);
-                None
+    let answers = worker.handle(&batch.commands, now);
+    batch.answered(answers, clock.now())
+}
+
+/// Commands that were read, and the deliveries that brought them.
+pub struct Batch<'a, C> {
+    /// The commands.
+    pub commands: Vec<C>,
+    deliveries: Vec<Delivery>,
+    trace: Trace<'a>,
+}
+
+impl<'a, C> Batch<'a, C> {
+    /// Reads commands at this moment; what is none becomes a dead letter.
+    pub fn read<W: Worker<Command = C>>(
+        worker: &W,
+        deliveries: Vec<Delivery>,
+        now: Timestamp,
+        spans: &'a Spans,
+    ) -> Self {
+        let size = deliveries.len();
+        let mut batch = Self {
+            commands: Vec::with_capacity(size),
+            deliveries: Vec::with_capacity(size),
+            trace: Trace { spans, queue: worker.queue(), from: now },
+        };
+        for delivery in deliveries {
+            match read(worker, &delivery) {
+                Ok(command) => {
+                    batch.commands.push(command);
+                    batch.deliveries.push(delivery);
+                }
+                Err(poison) => {
+                    batch.trace.processed(&delivery.message, now, Some("rejected"));
+                    bury(delivery, &poison);
+                }
             }
         }
-    });
-    done.collect()
+        batch
+    }
+
+    /// Writes the replies at the moment `to`; a command that will never be done becomes a dead letter.
+    pub fn answered(self, answers: Vec<Result<Answer, Poison>>, to: Timestamp) -> Vec<Done> {
+        let Self { deliveries, trace, .. } = self;
+        let done = deliveries.into_iter().zip(answers).filter_map(|(command, answer)| {
+            let answer = answer
+                .inspect(|answer| report(&command.message, answer))
+                .and_then(|answer| trace.reply(&command.message, &answer, to));
+            match answer {
+                Ok(reply) => Some(Done { command, reply }),
+                Err(poison) => {
+                    trace.processed(&command.message, to, Some("rejected"));
+                    bury(command, &poison);
+                    None
+                }
+            }
+        });
+        done.collect()
+    }
 }
 
 fn read<W: Worker>(worker: &W, delivery: &Delivery) -> Result<W::Command, Poison> {
@@ -104,7 +133,7 @@ fn write(command: &Message, answer: &Answer, now: Timestamp) -> Result<Option<Ou
 /// What a batch that began at `from` looks like in the traces of its commands.
 struct Trace<'a> {
     spans: &'a Spans,
-    queue: &'a str,
+    queue: QueueName,
     from: Timestamp,
 }
 
@@ -116,7 +145,8 @@ impl Trace<'_> {
         to: Timestamp,
         error: Option<&'static str>,
     ) -> Option<TraceContext> {
-        let span = messages::processed(self.spans, command, self.queue, self.from, to, error)?;
+        let span =
+            messages::processed(self.spans, command, self.queue.as_str(), self.from, to, error)?;
         let context = span.context;
         self.spans.record(span);
         Some(context)

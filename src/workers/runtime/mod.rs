@@ -10,8 +10,8 @@
 //! | `batch` | what is done with a batch, on a blocking thread |
 //! | `replies` | replies on their way |
 
-mod batch;
-mod replies;
+pub mod batch;
+pub mod replies;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

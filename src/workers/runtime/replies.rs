@@ -40,6 +40,30 @@ pub struct Replies {
     paused: VecDeque<(Instant, Reply)>,
 }
 
+/// How it goes on with a reply, and the command that it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The reply is safe: the command is acknowledged.
+    Acknowledge,
+    /// The reply is sent again after a pause.
+    SendAgain,
+    /// Nobody reads the reply: the command goes back to its queue.
+    GiveBack,
+}
+
+/// How it goes on with a reply that found no queue `unroutable` times before this settlement.
+pub fn next(settlement: Settlement, unroutable: &mut u32) -> Next {
+    match settlement {
+        Settlement::Confirmed => Next::Acknowledge,
+        Settlement::Unknown if seeded!(ReplyUnconfirmed) => Next::Acknowledge,
+        Settlement::Rejected | Settlement::Unknown => Next::SendAgain,
+        Settlement::Unroutable => {
+            *unroutable += 1;
+            if *unroutable == UNROUTABLE_TRIES { Next::GiveBack } else { Next::SendAgain }
+        }
+    }
+}
+
 struct Reply {
     command: Delivery,
     outgoing: Outgoing,
@@ -111,27 +135,23 @@ impl Replies {
     }
 
     fn settle(&mut self, mut reply: Reply, settlement: Settlement) {
-        match settlement {
-            Settlement::Confirmed => {
+        match next(settlement, &mut reply.unroutable) {
+            Next::Acknowledge => {
                 if let Some(span) = reply.span.take() {
                     let ended = messages::settled(span, settlement, self.clock.now());
                     ended.into_iter().for_each(|span| self.spans.record(span));
                 }
                 failpoint::reach("replies", "before_ack");
                 reply.command.ack();
-                return failpoint::reach("replies", "after_ack");
+                failpoint::reach("replies", "after_ack");
             }
-            Settlement::Rejected | Settlement::Unknown => {}
-            Settlement::Unroutable => {
-                reply.unroutable += 1;
-                if reply.unroutable == UNROUTABLE_TRIES {
-                    let queue = &reply.outgoing.routing_key;
-                    tracing::warn!(%queue, "nobody takes replies; the command goes back");
-                    return drop(reply.command);
-                }
+            Next::SendAgain => self.paused.push_back((Instant::now() + PAUSE, reply)),
+            Next::GiveBack => {
+                let queue = &reply.outgoing.routing_key;
+                tracing::warn!(%queue, "nobody takes replies; the command goes back");
+                drop(reply.command);
             }
         }
-        self.paused.push_back((Instant::now() + PAUSE, reply));
     }
 }
 

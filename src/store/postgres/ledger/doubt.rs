@@ -6,22 +6,22 @@
 //! positions that they were given; if not, they can be written now. A transaction without history
 //! leaves no trace, and none is needed: what it writes comes out the same if it is written twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use crate::ports::ledger::{Entry, Seq, Shard};
 use crate::saga::id::{SagaId, Sequence};
 
 /// Entries by what they did to which saga, with their first positions.
-type Written = HashMap<(SagaId, Sequence, Sequence), Seq>;
+type Written = BTreeMap<(SagaId, Sequence, Sequence), Seq>;
 
 fn identity(entry: &Entry) -> (SagaId, Sequence, Sequence) {
     (entry.saga.id, entry.expected, entry.saga.state.version)
 }
 
 /// Entries that are known to be committed although nobody was told.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Known(Written);
+#[derive(Clone, Debug, Default, Hash)]
+pub struct Known(Written);
 
 impl Known {
     /// The first position of an entry that was committed before.
@@ -31,8 +31,8 @@ impl Known {
 }
 
 /// What a transaction is about to commit.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Attempt {
+#[derive(Clone, Debug, Default, Hash)]
+pub struct Attempt {
     before: Seq,
     after: Seq,
     written: Written,
@@ -42,7 +42,7 @@ pub(super) struct Attempt {
 impl Attempt {
     /// One that finds the shard's history ending at `last_seq`.
     pub fn after(last_seq: Seq, known: Known) -> Self {
-        Self { before: last_seq, after: last_seq, written: HashMap::new(), known: known.0 }
+        Self { before: last_seq, after: last_seq, written: BTreeMap::new(), known: known.0 }
     }
 
     /// It writes this entry from position `first_seq` on.
@@ -60,10 +60,15 @@ impl Attempt {
 }
 
 /// The last try of an owner, if it is not known what became of it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Doubt(Option<Attempt>);
+#[derive(Clone, Debug, Default, Hash)]
+pub struct Doubt(Option<Attempt>);
 
 impl Doubt {
+    /// A doubt about this try; none where there is none.
+    pub fn about(attempt: Option<Attempt>) -> Self {
+        Self(attempt)
+    }
+
     /// What is known to be committed, now that the shard's row says where its history ends.
     pub fn resolved(&self, last_seq: Seq) -> Known {
         let Some(attempt) = &self.0 else { return Known::default() };
@@ -84,7 +89,7 @@ impl Doubts {
     pub(super) fn about(&self, shard: Shard, epoch: i64) -> Doubt {
         let doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = doubts.get(&shard).filter(|(of, _)| *of == epoch);
-        Doubt(found.map(|(_, attempt)| attempt.clone()))
+        Doubt::about(found.map(|(_, attempt)| attempt.clone()))
     }
 
     /// It is not known what became of `attempt`, which has resolved any doubt before it.

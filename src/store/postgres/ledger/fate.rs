@@ -3,13 +3,26 @@
 use std::collections::{HashMap, HashSet};
 
 use super::doubt::Known;
-use super::lock::Stored;
-use crate::ports::ledger::{Batch, Claim, Entry, EntryOutcome, OrderChange};
-use crate::saga::id::{SagaId, Timestamp};
+use crate::ports::ledger::{Batch, Claim, Entry, EntryOutcome, OrderChange, Shard};
+use crate::saga::id::{SagaId, Sequence, Timestamp};
+
+/// Whether a batch is of the shard's owner, whose epoch is `found` in the shard's row.
+pub fn owns(batch: &Batch, found: i64) -> bool {
+    batch.epoch == found || seeded!(NoFence)
+}
+
+/// Where a saga is stored, and how far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its shard.
+    pub shard: Shard,
+    /// Its newest event.
+    pub version: Sequence,
+}
 
 /// What is to become of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub enum Fate {
     /// It is written, unless its idempotency key turns out to be taken.
     Write,
     /// Its outcome is known without writing it.
@@ -17,12 +30,12 @@ pub(super) enum Fate {
 }
 
 /// Whether the entry is the first that is heard of its saga.
-pub(super) fn is_birth(entry: &Entry) -> bool {
+pub fn is_birth(entry: &Entry) -> bool {
     entry.expected == 0 && !entry.events.is_empty()
 }
 
 /// The idempotency key of a birth and since when it is taken, if it has one.
-pub(super) fn claim(entry: &Entry) -> Option<(&Claim, Timestamp)> {
+pub fn claim(entry: &Entry) -> Option<(&Claim, Timestamp)> {
     match &entry.order {
         Some(OrderChange::Placed(order, Some(claim))) if is_birth(entry) => {
             Some((claim, order.created_at))
@@ -35,7 +48,7 @@ pub(super) fn claim(entry: &Entry) -> Option<(&Claim, Timestamp)> {
 ///
 /// An entry that names the same saga as one before it conflicts: its version can't be the one that it
 /// expects any more. So one statement can write all that are left.
-pub(super) fn judge(batch: &Batch, stored: &HashMap<SagaId, Stored>, known: &Known) -> Vec<Fate> {
+pub fn judge(batch: &Batch, stored: &HashMap<SagaId, Stored>, known: &Known) -> Vec<Fate> {
     let mut seen = HashSet::with_capacity(batch.entries.len());
     batch
         .entries

@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::super::encode::{self, corrupt, integer, natural};
 use super::super::failure::Failure;
 use super::super::statement::Statement;
+use super::fate::{Stored, owns};
 use crate::ports::ledger::{Batch, Marks, Seq, Shard, ShardState};
-use crate::saga::id::{SagaId, Sequence};
+use crate::saga::id::SagaId;
 
 #[derive(QueryableByName)]
 struct ShardRow {
@@ -42,15 +43,6 @@ pub(super) fn claim(connection: &mut PgConnection, shard: Shard) -> Result<Shard
     .optional()?;
     let row = row.ok_or_else(|| Failure::Refused(format!("there is no shard {shard}")))?;
     Ok(ShardState { epoch: row.epoch, last_seq: natural(row.last_seq)?, marks: row.marks()? })
-}
-
-/// Where a saga is stored, and how far it has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stored {
-    /// Its shard.
-    pub shard: Shard,
-    /// Its newest event.
-    pub version: Sequence,
 }
 
 /// A shard that the caller owns, locked until the end of the transaction.
@@ -105,7 +97,7 @@ pub(super) fn lock(connection: &mut PgConnection, batch: &Batch) -> Result<Locke
     .bind::<Array<SqlUuid>, _>(ids)
     .load(connection)?;
     let found = rows.first().map_or(0, |row| row.shard.epoch);
-    let (Some(first), true) = (rows.first(), found == batch.epoch) else {
+    let (Some(first), true) = (rows.first(), owns(batch, found)) else {
         return Err(Failure::Deposed { shard: batch.shard, mine: batch.epoch, found });
     };
     let (last_seq, marks) = (natural(first.shard.last_seq)?, first.shard.marks()?);

@@ -16,8 +16,8 @@
 //! | `read` | sagas and history rows as they are stored |
 
 mod claims;
-pub(super) mod doubt;
-mod fate;
+pub mod doubt;
+pub mod fate;
 mod lock;
 pub(super) mod read;
 mod rows;

@@ -2,19 +2,16 @@
 //!
 //! A poke only saves the owner's next look at the store. One that is lost costs a second.
 
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::contract::message::{Exchange, Message, Outgoing};
-use crate::contract::names::reply_queue;
-use crate::ports::bus::{Bus, Receipt};
-use crate::ports::ledger::Shard;
+use super::message::{Exchange, Message, Outgoing};
+use super::names::reply_queue;
 
 /// What a poke is called.
 const KIND: &str = "skald.poke";
 
-/// Pokes the owner of `shard`, whoever that is.
-pub(super) fn send(bus: &dyn Bus, shard: Shard) {
+/// A poke for the owner of `shard`, whoever that is.
+pub fn write(shard: u16) -> Outgoing {
     let message = Message {
         id: Uuid::now_v7().to_string(),
         kind: KIND.to_owned(),
@@ -25,15 +22,10 @@ pub(super) fn send(bus: &dyn Bus, shard: Shard) {
         death: None,
     };
     let routing_key = reply_queue(shard).to_string();
-    // Nobody wants to know what became of it.
-    let (nobody, _) = mpsc::unbounded_channel();
-    bus.publish(
-        Outgoing { exchange: Exchange::Default, routing_key, message },
-        Receipt::new(nobody, 0),
-    );
+    Outgoing { exchange: Exchange::Default, routing_key, message }
 }
 
 /// Whether `message` is a poke.
-pub(super) fn is_poke(message: &Message) -> bool {
+pub fn is_poke(message: &Message) -> bool {
     message.kind == KIND
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::saga::id::{SagaId, Timestamp};
 
 /// One moment for each saga in memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Timers {
     by_moment: BTreeSet<(Timestamp, SagaId)>,
     by_saga: HashMap<SagaId, Timestamp>,
