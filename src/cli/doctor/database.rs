@@ -28,8 +28,10 @@ pub fn findings(
         Err(error) => {
             let fix =
                 "check that PostgreSQL runs there, and the URL's host, user, password and database";
-            let told = error.to_string();
-            let told = told.split("; check that").next().unwrap_or_default();
+            let told = match error {
+                OpenError::Unreachable { place, cause, .. } => format!("{place}: {cause}"),
+                other => other.to_string(),
+            };
             return (vec![Finding::fail(format!("{store} database"), told, fix)], Vec::new());
         }
     };

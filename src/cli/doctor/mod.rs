@@ -110,7 +110,7 @@ fn parts(config: &Arc<Config>, management: Option<Url>) -> anyhow::Result<Vec<Pa
             findings
         };
         add("orchestrator database", Box::new(look));
-    } else {
+    } else if databases.inventory.is_none() && databases.notification.is_none() {
         let config = Arc::clone(config);
         add("data folder", Box::new(move || files::findings(&config.data_dir)));
     }

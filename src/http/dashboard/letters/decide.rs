@@ -56,7 +56,10 @@ async fn decide(
         at: api.now(),
     };
     match action {
-        Action::Requeue => drop(send_again(api, wish, &letter).await?),
+        Action::Requeue => {
+            // Whether it is carried out yet, the page tells.
+            send_again(api, wish, &letter).await?;
+        }
         Action::Discard => let_be(api, wish).await?,
     }
     let location = (LOCATION, format!("/dead-letters/{id}"));
