@@ -60,3 +60,22 @@ bench: ## measure this machine: sagas/s embedded and on PostgreSQL and RabbitMQ,
 .PHONY: demo
 demo: ## a thousand orders through the embedded Skald
 	cargo run --release --locked -- demo --orders 1000
+
+# How many seeds `make sim` runs, from which on, and on how many cores.
+SEEDS ?= 1000000
+FROM ?= 0
+SIM_THREADS ?= 1
+SIMULATION = cargo run --release --locked --quiet --features seeded-bugs --example simulation --
+
+.PHONY: sim
+sim: ## run SEEDS=… worlds full of faults through the production code; then find each known mistake
+	$(SIMULATION) bugs 10000
+	SIM_THREADS=$(SIM_THREADS) $(SIMULATION) seeds $(FROM) $(SEEDS)
+
+.PHONY: sim-seed
+sim-seed: ## run one SEED=… twice, and print the shortest story of what it breaks
+	$(SIMULATION) seed $(SEED)
+
+.PHONY: model
+model: ## go through every world of a few small settings, with and without known mistakes
+	$(SIMULATION) model 3000000

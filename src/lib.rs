@@ -19,11 +19,12 @@
 //! | [`contract`] | what goes over the wire |
 //! | [`orders`] | the shipped order saga |
 //! | [`ports`] | what the surroundings must offer |
-//! | [`journal`] | pure machines: batches, marks, feeds |
+//! | [`journal`] | pure machines: what the owner of a shard decides |
 //! | [`store`], [`bus`], [`coordination`], [`workers`], [`event_log`] | the surroundings |
 //! | [`actors`] | the shells around the core |
 //! | [`http`] | REST and dashboard |
 //! | [`failpoint`] | moments at which tests let the process die; anybody may use it |
+//! | [`seeded`] | switches for known mistakes; empty without the feature `seeded-bugs` |
 //! | [`config`], [`telemetry`], [`app`], [`cli`] | putting it together |
 //!
 //! Imports run one way, in the order of this table; `tests/architecture.rs` sees to it.

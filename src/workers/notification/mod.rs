@@ -70,6 +70,12 @@ impl NotificationWorker {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes up the claims of another life of this worker, and gives back its own: for whoever plays
+    /// many of them with one.
+    pub fn take_up(&self, claims: Claims) -> Claims {
+        std::mem::replace(&mut *self.claims(), claims)
+    }
+
     /// Claims the steps whose mails are to be sent, and answers the other commands.
     pub fn claim(
         &self,

@@ -1,0 +1,78 @@
+//! The simulation and the model check, as much of them as a test run has time for.
+//!
+//! `make sim` runs a million seeds and tries the known mistakes, `make model` goes through millions of
+//! worlds; docs/reliability.md says what that shows.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `world` | the production machines in a world that fails in every way the real one may |
+//! | `promises` | what must hold after each step, and in the end |
+//! | `faults` | the kinds of faults, counted |
+//! | `profile`, `chaos`, `run_seed`, `seeds` | the simulation: what a seed's world is like, what happens in it, one run, many |
+//! | `model`, `models`, `fingerprint` | the exhaustive check |
+//! | `run` | the program of `make sim` and `make model` |
+
+// A test that can't go on says so by panicking.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unimplemented,
+    clippy::unwrap_used
+)]
+
+mod chaos;
+mod faults;
+mod fingerprint;
+#[path = "../core/invariants.rs"]
+mod invariants;
+// The long runs use more of these.
+#[allow(dead_code)]
+mod model;
+mod profile;
+mod promises;
+mod run_seed;
+#[allow(dead_code)]
+mod seeds;
+mod world;
+
+use model::{Budget, Model, check};
+use run_seed::run;
+use world::Setting;
+
+/// How many seeds a test run takes: some seconds' worth without optimisation, and enough for every kind
+/// of fault to occur.
+const SEEDS: u64 = 2_000;
+
+#[test]
+fn whatever_happens_the_promises_are_kept_and_all_comes_to_an_end() {
+    assert!(seeds::many(0, SEEDS), "the output tells the shortest story");
+}
+
+#[test]
+fn a_seed_runs_the_same_every_time() {
+    for seed in 0..50 {
+        let (once, again) = (run(seed), run(seed));
+        assert_eq!((once.hash, once.steps), (again.hash, again.steps), "seed {seed}");
+        assert_eq!(once.trace, again.trace);
+    }
+}
+
+#[test]
+fn every_world_of_one_order_a_crash_and_a_loss_keeps_the_promises() {
+    let model = Model {
+        name: "1 order, a crash and a loss",
+        setting: Setting {
+            nodes: 1,
+            workers: 1,
+            stock: 1,
+            orders: vec![(1, true)],
+            command_deliveries: 20,
+            new: false,
+        },
+        budget: Budget { crashes: 1, doubles: 0, losses: 1, wishes: 0, waits: 0 },
+    };
+    let found = check(&model, 1_000_000, 1);
+    assert!(found.broken.is_none(), "{found:?}");
+    assert!(found.complete && found.states > 1_000, "{found:?}");
+}

@@ -1,0 +1,116 @@
+//! The simulated world: the production machines in processes that can die at any point, between a
+//! store, a broker and clocks that can do whatever the real ones may.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `node`, `house` | a node, and a shard at a node: thin shells around `skald::journal`, as the actors are |
+//! | `worker`, `hands` | a worker's process around the shipped workers and the runtime's rules |
+//! | `store` | the orchestrator's store; the other stores are in `hands` |
+//! | `broker` | queues, deliveries, wires, confirms |
+//! | `customers` | who orders |
+//! | `env` | all that lies outside of the processes, and the watch over it |
+//! | `step` | what can happen next |
+//! | `calm` | the end of all faults |
+
+pub mod broker;
+pub mod calm;
+pub mod customers;
+pub mod env;
+pub mod hands;
+pub mod house;
+pub mod node;
+pub mod rules;
+pub mod step;
+pub mod store;
+pub mod worker;
+
+use std::sync::Arc;
+
+use skald::orders::Item;
+use skald::saga::id::Timestamp;
+
+use crate::faults::Faults;
+use broker::Broker;
+use customers::{Asking, Customer};
+use env::{Env, Seen};
+use hands::{Post, Warehouse};
+use node::Node;
+use rules::Rules;
+use store::Store;
+use worker::{Trade, Worker};
+
+/// When every world begins: some moment of 2026.
+const BEGINNING: Timestamp = Timestamp(1_780_000_000_000_000);
+
+/// The simulated world.
+#[derive(Clone)]
+pub struct World {
+    pub env: Env,
+    pub nodes: Vec<Option<Node>>,
+    pub workers: Vec<Option<Worker>>,
+}
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub nodes: usize,
+    /// Of each trade.
+    pub workers: usize,
+    /// How many pieces of the only product lie in the warehouse.
+    pub stock: i64,
+    /// What each customer orders of it; and whether there is an address to write to.
+    pub orders: Vec<(u32, bool)>,
+    /// How often a command may come back before it dies.
+    pub command_deliveries: u32,
+    /// Whether no worker was ever there before, so that its queue is missing.
+    pub new: bool,
+}
+
+impl World {
+    pub fn new(rules: Arc<Rules>, setting: &Setting) -> Self {
+        let customers = setting.orders.iter().enumerate().map(|(n, (quantity, has_address))| {
+            let item = Item { product: "harp".into(), quantity: *quantity, price: 999 };
+            Customer {
+                items: vec![item],
+                email: has_address.then(|| "ada@example.org".to_owned()),
+                key: format!("key-{n}"),
+                state: Asking::Idle,
+                tries: 0,
+                told: None,
+            }
+        });
+        let mut warehouse = Warehouse::default();
+        warehouse.products.insert("harp".into(), (setting.stock, 0));
+        let mut env = Env {
+            now: BEGINNING,
+            store: Store::new(rules.shards),
+            warehouse,
+            post: Post::default(),
+            broker: Broker::new(rules.shards, setting.command_deliveries),
+            customers: customers.collect(),
+            loose: Vec::new(),
+            seen: Seen::default(),
+            ids: 0,
+            faults: Faults::default(),
+            broken: None,
+            rules,
+        };
+        let trades = [Trade::Inventory, Trade::Notification];
+        let workers = trades.into_iter().flat_map(|trade| vec![trade; setting.workers]);
+        let workers = workers.map(|trade| match setting.new {
+            true => {
+                env.broker.queues[trade.queue()].missing = true;
+                None
+            }
+            false => Some(Worker::start(trade, &mut env)),
+        });
+        let workers = workers.collect();
+        let nodes = (0..setting.nodes).map(|_| Some(Node::start(&mut env))).collect();
+        Self { env, nodes, workers }
+    }
+
+    /// The trade of the worker at this place.
+    pub fn trade(&self, worker: usize) -> Trade {
+        if worker < self.workers.len() / 2 { Trade::Inventory } else { Trade::Notification }
+    }
+}

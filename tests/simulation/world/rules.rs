@@ -1,0 +1,59 @@
+//! What stays the same during a run.
+
+use std::time::Duration;
+
+use skald::orders::definition::{RESERVE, definition};
+use skald::orders::script::OrderScript;
+use skald::ports::ledger::Shard;
+use skald::saga::catalogue::{Catalogue, Runnable};
+use skald::saga::check::Checked;
+use skald::saga::definition::Definition;
+
+/// How long a lease holds.
+pub const LEASE: Duration = Duration::from_secs(10);
+
+/// How a reservation is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// After as many attempts as shipped.
+    Shipped,
+    /// After two.
+    Short,
+}
+
+/// What stays the same during a run.
+#[derive(Clone)]
+pub struct Rules {
+    pub catalogue: Catalogue,
+    pub runnable: Runnable,
+    pub patience: Patience,
+    pub shards: Shard,
+    /// Commands done in one transaction at most.
+    pub batch_size: usize,
+}
+
+impl Rules {
+    pub fn new(patience: Patience, shards: Shard, batch_size: usize) -> Self {
+        let definition = order_saga(patience);
+        let reference = definition.reference();
+        let catalogue = Catalogue::default().with(definition, OrderScript);
+        let runnable = catalogue.get(&reference).expect("it was just added").clone();
+        Self { catalogue, runnable, patience, shards, batch_size }
+    }
+
+    pub fn definition(&self) -> &Checked {
+        &self.runnable.definition
+    }
+}
+
+fn order_saga(patience: Patience) -> Checked {
+    let shipped = definition().expect("the shipped definition is fine");
+    if patience == Patience::Shipped {
+        return shipped;
+    }
+    let mut definition = Definition::clone(&shipped);
+    for step in definition.steps.iter_mut().filter(|step| step.name.as_str() == RESERVE) {
+        step.retry.max_attempts = 2;
+    }
+    definition.check().expect("fewer attempts are fine, too")
+}

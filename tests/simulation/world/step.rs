@@ -1,0 +1,639 @@
+//! What can happen next in the world: one step at a time.
+
+use skald::orders::definition::reason::CANCELLED_BY_CUSTOMER;
+use skald::ports::door::{Admitted, NewInput, Request};
+use skald::ports::ledger::Shard;
+use skald::saga::event::Reason;
+use skald::saga::state::SagaStatus;
+
+use super::World;
+use super::broker::{DEAD, INVENTORY, NOTIFICATION, Publisher, REPLIES, Said, Told};
+use super::customers::Asking;
+use super::env::Arrival;
+use super::hands::Luck;
+use super::house::{Fate, House};
+use super::node::Node;
+use super::worker::{Stage, Trade, Worker};
+use crate::faults::Fault;
+
+/// How many commands a worker holds that it has not begun.
+const PREFETCH: usize = 4;
+
+/// One step. Numbers name places; a step that finds nothing there changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// A customer submits its order to a node.
+    Submit { customer: usize, node: usize },
+    /// A transaction reaches the store.
+    Commit { node: usize, shard: Shard, fate: Fate },
+    /// Its outcome reaches the node.
+    Settle { node: usize, shard: Shard },
+    /// The pause after the store was away is over.
+    Resume { node: usize, shard: Shard },
+    /// The marks are to be written, and nothing else is.
+    Flush { node: usize, shard: Shard },
+    /// What has to be published is read from the history.
+    ReadHistory { node: usize, shard: Shard },
+    /// Sagas are loaded.
+    Load { node: usize, shard: Shard },
+    /// Sagas in memory are told that their moment has come.
+    Tick { node: usize, shard: Shard },
+    /// The store is asked what is due.
+    Poll { node: usize },
+    /// A new owner asks open steps again.
+    AskAgain { node: usize, shard: Shard },
+    /// The leases are renewed, and shards change hands.
+    Beat { node: usize, fails: bool },
+    /// A message arrives at the broker, or does not.
+    Arrive { flight: usize, arrival: Arrival },
+    /// A publisher hears what became of a message.
+    Hear { said: usize },
+    /// A reply is delivered to a node that consumes its queue.
+    Reply { node: usize, shard: Shard, index: usize },
+    /// A dead letter is delivered to a node.
+    Collect { node: usize, index: usize },
+    /// A command is delivered to a worker.
+    Command { worker: usize, index: usize },
+    /// A batch of reservations is done.
+    Work { worker: usize, luck: Luck },
+    /// The mails of a batch are claimed.
+    Claim { worker: usize, luck: Luck },
+    /// They are sent.
+    Post { worker: usize, luck: Luck },
+    /// What became of them is recorded.
+    Record { worker: usize, luck: Luck },
+    /// The replies to a batch are sent.
+    Answer { worker: usize },
+    /// Replies are sent again.
+    AnswerAgain { worker: usize },
+    /// A transaction whose process is gone comes to its end.
+    EndLate { commits: bool },
+    /// Time passes.
+    Pass { millis: u64 },
+    /// A node is suspended, or goes on.
+    Stall { node: usize },
+    /// A node dies.
+    CrashNode { node: usize },
+    /// A node goes in good order.
+    Leave { node: usize },
+    /// A node starts.
+    StartNode { node: usize },
+    /// A node loses its connection to the broker.
+    CutNode { node: usize },
+    /// A worker dies.
+    CrashWorker { worker: usize },
+    /// A worker starts.
+    StartWorker { worker: usize },
+    /// A worker loses its connection to the broker.
+    CutWorker { worker: usize },
+    /// A message is lost by the broker.
+    Lose { queue: usize, index: usize },
+    /// A message is doubled by the broker.
+    Double { queue: usize, index: usize },
+    /// A node's clock is set.
+    SetNodeClock { node: usize, ahead_ms: i64 },
+    /// A worker's clock is set.
+    SetWorkerClock { worker: usize, ahead_ms: i64 },
+    /// Somebody cancels an order.
+    Cancel { order: usize, stale: bool, poke: bool },
+    /// An operator has a saga tried again.
+    Retry { order: usize, stale: bool, poke: bool },
+    /// Sagas with nothing to do are dropped from memory.
+    Sleep { node: usize, shard: Shard },
+}
+
+impl World {
+    /// Lists the steps by which the world goes on without faults; of those that differ by a place in a
+    /// queue, the first.
+    pub fn possible(&self, steps: &mut Vec<Step>) {
+        let nodes = self.nodes.iter().enumerate();
+        for (n, node) in nodes.filter_map(|(n, node)| Some((n, node.as_ref()?))) {
+            if !node.stalled {
+                self.possible_at_node(n, node, steps);
+            }
+        }
+        let workers = self.workers.iter().enumerate();
+        for (n, worker) in workers.filter_map(|(n, worker)| Some((n, worker.as_ref()?))) {
+            self.possible_at_worker(n, worker, steps);
+        }
+        if !self.env.broker.flights.is_empty() {
+            steps.push(Step::Arrive { flight: 0, arrival: Arrival::Fine });
+        }
+        if !self.env.broker.said.is_empty() {
+            steps.push(Step::Hear { said: 0 });
+        }
+        if !self.env.loose.is_empty() {
+            steps.push(Step::EndLate { commits: false });
+        }
+    }
+
+    fn possible_at_node(&self, n: usize, node: &Node, steps: &mut Vec<Step>) {
+        for (&shard, house) in &node.houses {
+            self.possible_at_house(n, node, (shard, house), steps);
+        }
+        if node.wants_poll(&self.env) {
+            steps.push(Step::Poll { node: n });
+        }
+        if !self.env.broker.queues[DEAD].ready.is_empty() {
+            steps.push(Step::Collect { node: n, index: 0 });
+        }
+        if !node.houses.is_empty() {
+            let customers = self.env.customers.iter().enumerate();
+            let idle = customers.filter(|(_, customer)| customer.state == Asking::Idle);
+            steps.extend(idle.map(|(customer, _)| Step::Submit { customer, node: n }));
+        }
+    }
+
+    fn possible_at_house(
+        &self,
+        n: usize,
+        node: &Node,
+        (shard, house): (Shard, &House),
+        steps: &mut Vec<Step>,
+    ) {
+        match &house.under_way {
+            Some(transaction) if transaction.result.is_some() => {
+                steps.push(Step::Settle { node: n, shard });
+            }
+            Some(_) => steps.push(Step::Commit { node: n, shard, fate: Fate::Fine }),
+            None if house.wants_flush() => steps.push(Step::Flush { node: n, shard }),
+            None => {}
+        }
+        let now = node.clock(&self.env);
+        let due = |saga| house.timers.due(saga).is_some_and(|due| due <= now);
+        let candidates = [
+            (house.paused, Step::Resume { node: n, shard }),
+            (house.wants_history(), Step::ReadHistory { node: n, shard }),
+            (house.is_loading(), Step::Load { node: n, shard }),
+            (house.sagas.keys().any(|saga| due(*saga)), Step::Tick { node: n, shard }),
+            (
+                house.asks_again.is_some_and(|(at, _)| at <= self.env.now),
+                Step::AskAgain { node: n, shard },
+            ),
+            (
+                !self.env.broker.queues[REPLIES + usize::from(shard)].ready.is_empty(),
+                Step::Reply { node: n, shard, index: 0 },
+            ),
+        ];
+        steps
+            .extend(candidates.into_iter().filter(|(possible, _)| *possible).map(|(_, step)| step));
+    }
+
+    fn possible_at_worker(&self, n: usize, worker: &Worker, steps: &mut Vec<Step>) {
+        let (worker_n, luck) = (n, Luck::Fine);
+        if worker.waiting.len() < PREFETCH
+            && !self.env.broker.queues[worker.trade.queue()].ready.is_empty()
+        {
+            steps.push(Step::Command { worker: worker_n, index: 0 });
+        }
+        match (&worker.stage, worker.trade) {
+            (Stage::Idle, _) if worker.waiting.is_empty() => {}
+            (Stage::Idle, Trade::Inventory) => steps.push(Step::Work { worker: worker_n, luck }),
+            (Stage::Idle, Trade::Notification) => {
+                steps.push(Step::Claim { worker: worker_n, luck })
+            }
+            (Stage::Claimed(_), _) => steps.push(Step::Post { worker: worker_n, luck }),
+            (Stage::Posted(..), _) => steps.push(Step::Record { worker: worker_n, luck }),
+            (Stage::Done(_), _) => steps.push(Step::Answer { worker: worker_n }),
+        }
+        if !worker.paused.is_empty() {
+            steps.push(Step::AnswerAgain { worker: worker_n });
+        }
+    }
+
+    /// Takes a step, and tells whether there was anything to do.
+    pub fn take(&mut self, step: Step) -> bool {
+        match step {
+            Step::Submit { customer, node } => {
+                let idle =
+                    self.env.customers.get(customer).is_some_and(|c| c.state == Asking::Idle);
+                idle && self.at_node(node, |node, env| node.submit(customer, env))
+            }
+            Step::Commit { node, shard, fate } => {
+                self.at_node(node, |node, env| node.commit(shard, fate, env))
+            }
+            Step::Settle { node, shard } => self.at_node(node, |node, env| node.settle(shard, env)),
+            Step::Resume { node, shard } => self.at_house(node, shard, |house, _| house.resume()),
+            Step::Flush { node, shard } => self.at_house(node, shard, |house, _| house.flush()),
+            Step::ReadHistory { node, shard } => self.at_house(node, shard, House::read_history),
+            Step::Load { node, shard } => self.at_house(node, shard, House::load),
+            Step::Tick { node, shard } => self.at_house(node, shard, House::tick),
+            Step::AskAgain { node, shard } => self.at_house(node, shard, House::ask_again),
+            Step::Poll { node } => self.at_node(node, |node, env| node.poll(env)),
+            Step::Beat { node, fails } => self.beat(node, fails),
+            Step::Arrive { flight, arrival } => {
+                let there = flight < self.env.broker.flights.len();
+                if there {
+                    self.env.arrive(flight, arrival);
+                }
+                there
+            }
+            Step::Hear { said } => self.hear(said),
+            Step::Reply { node, shard, index } => self.reply(node, shard, index),
+            Step::Collect { node, index } => self.collect(node, index),
+            Step::Command { worker, index } => self.command(worker, index),
+            Step::Work { worker, luck } => self.at_worker(worker, |worker, env| {
+                let can = matches!(worker.stage, Stage::Idle)
+                    && worker.trade == Trade::Inventory
+                    && !worker.waiting.is_empty();
+                if can {
+                    worker.work(luck, env);
+                }
+                can
+            }),
+            Step::Claim { worker, luck } => self.claim(worker, luck),
+            Step::Post { worker, luck } => self.at_worker(worker, |worker, env| {
+                let can = matches!(worker.stage, Stage::Claimed(_));
+                if can {
+                    worker.post(luck, env);
+                }
+                can
+            }),
+            Step::Record { worker, luck } => self.at_worker(worker, |worker, env| {
+                let can = matches!(worker.stage, Stage::Posted(..));
+                if can {
+                    worker.record(luck, env);
+                }
+                can
+            }),
+            Step::Answer { worker } => self.at_worker(worker, |worker, env| {
+                let can = matches!(worker.stage, Stage::Done(_));
+                if can {
+                    worker.reply(env);
+                }
+                can
+            }),
+            Step::AnswerAgain { worker } => {
+                self.at_worker(worker, |worker, env| worker.send_again(env))
+            }
+            Step::EndLate { commits } => self.end_late(commits),
+            Step::Pass { millis } => self.pass(millis),
+            _ => self.suffer(step),
+        }
+    }
+
+    /// Takes a step that is a fault, or the end of one, or somebody's wish.
+    fn suffer(&mut self, step: Step) -> bool {
+        match step {
+            Step::Stall { node } => {
+                let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
+                node.stalled = !node.stalled;
+                if node.stalled {
+                    self.env.faults.count(Fault::NodeStall);
+                }
+                true
+            }
+            Step::CrashNode { node } => self.end_node(node, Fault::NodeCrash, Node::crash),
+            Step::Leave { node } => self.end_node(node, Fault::NodeLeave, Node::leave),
+            Step::StartNode { node } => {
+                let start = self.nodes.get(node).is_some_and(Option::is_none);
+                if start {
+                    self.nodes[node] = Some(Node::start(&mut self.env));
+                    self.count_stale_owners();
+                }
+                start
+            }
+            Step::CutNode { node } => self.cut_node(node),
+            Step::CrashWorker { worker } => {
+                let Some(worker) = self.workers.get_mut(worker).and_then(Option::take) else {
+                    return false;
+                };
+                self.env.faults.count(Fault::WorkerCrash);
+                worker.crash(&mut self.env);
+                true
+            }
+            Step::StartWorker { worker } => {
+                let start = self.workers.get(worker).is_some_and(Option::is_none);
+                if start {
+                    let trade = self.trade(worker);
+                    self.workers[worker] = Some(Worker::start(trade, &mut self.env));
+                }
+                start
+            }
+            Step::CutWorker { worker } => self.cut_worker(worker),
+            Step::Lose { queue, index } => {
+                let there = queue != DEAD && index < self.env.broker.queues[queue].ready.len();
+                if there {
+                    self.env.faults.count(Fault::MessageLost);
+                    self.env.broker.queues[queue].ready.remove(index);
+                }
+                there
+            }
+            Step::Double { queue, index } => {
+                let ready = &self.env.broker.queues[queue].ready;
+                let Some(message) = ready.get(index).map(super::node::copy) else { return false };
+                self.env.faults.count(Fault::MessageDoubled);
+                self.env.broker.put(queue, message);
+                true
+            }
+            Step::SetNodeClock { node, ahead_ms } => {
+                let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
+                node.ahead = ahead_ms * 1_000;
+                self.env.faults.count(Fault::ClockJump);
+                true
+            }
+            Step::SetWorkerClock { worker, ahead_ms } => {
+                let Some(Some(worker)) = self.workers.get_mut(worker) else { return false };
+                worker.ahead = ahead_ms * 1_000;
+                self.env.faults.count(Fault::ClockJump);
+                true
+            }
+            Step::Cancel { order, stale, poke } => {
+                let reason = Reason::of(CANCELLED_BY_CUSTOMER);
+                let request = Request::Cancel { by: "ada".to_owned(), reason };
+                self.want(order, request, stale, poke, Fault::Cancel)
+            }
+            Step::Retry { order, stale, poke } => {
+                let request = Request::Retry { by: "ops".to_owned(), note: "again".to_owned() };
+                self.want(order, request, stale, poke, Fault::Retry)
+            }
+            Step::Sleep { node, shard } => {
+                let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
+                let house = node.houses.get_mut(&shard).filter(|house| house.has_idle());
+                let Some(house) = house else { return false };
+                house.sleep();
+                self.env.faults.count(Fault::Asleep);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn at_node<R: Done>(
+        &mut self,
+        node: usize,
+        call: impl FnOnce(&mut Node, &mut super::env::Env) -> R,
+    ) -> bool {
+        match self.nodes.get_mut(node) {
+            Some(Some(node)) => call(node, &mut self.env).done(),
+            _ => false,
+        }
+    }
+
+    fn at_house<R: Done>(
+        &mut self,
+        node: usize,
+        shard: Shard,
+        call: impl FnOnce(&mut House, &mut super::house::Around<'_>) -> R,
+    ) -> bool {
+        let mut done = false;
+        self.at_node(node, |node, env| {
+            node.with(shard, env, |house, around| done = call(house, around).done());
+        });
+        done
+    }
+
+    fn at_worker<R: Done>(
+        &mut self,
+        worker: usize,
+        call: impl FnOnce(&mut Worker, &mut super::env::Env) -> R,
+    ) -> bool {
+        match self.workers.get_mut(worker) {
+            Some(Some(worker)) => call(worker, &mut self.env).done(),
+            _ => false,
+        }
+    }
+
+    fn beat(&mut self, node: usize, fails: bool) -> bool {
+        let done = self.at_node(node, |node, env| node.beat(env, fails));
+        self.count_stale_owners();
+        done
+    }
+
+    /// Counts owners that go on though somebody else owns the shard by now.
+    fn count_stale_owners(&mut self) {
+        for node in self.nodes.iter().flatten() {
+            for (shard, house) in &node.houses {
+                if self.env.store.shards[usize::from(*shard)].epoch != house.writer.epoch() {
+                    self.env.faults.count(Fault::StaleOwner);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, said: usize) -> bool {
+        if said >= self.env.broker.said.len() {
+            return false;
+        }
+        let Said { to, tag, settlement } = self.env.broker.said.remove(said);
+        match to {
+            Publisher::House { connection, shard, epoch } => {
+                let nodes = self.nodes.iter_mut().flatten();
+                for node in nodes.filter(|node| node.connection == connection) {
+                    node.heard(shard, epoch, tag, settlement.into(), &mut self.env);
+                }
+            }
+            Publisher::Worker { connection } => {
+                let workers = self.workers.iter_mut().flatten();
+                for worker in workers.filter(|worker| worker.connection == connection) {
+                    worker.heard(tag, settlement.into(), &mut self.env);
+                }
+            }
+            Publisher::Nobody => {}
+        }
+        true
+    }
+
+    fn reply(&mut self, node: usize, shard: Shard, index: usize) -> bool {
+        let queue = REPLIES + usize::from(shard);
+        let Some(Some(to)) = self.nodes.get_mut(node) else { return false };
+        if !to.houses.contains_key(&shard) || index >= self.env.broker.queues[queue].ready.len() {
+            return false;
+        }
+        if index > 0 {
+            self.env.faults.count(Fault::Reordered);
+        }
+        let (held, parcel) = self.env.broker.deliver(queue, index, to.connection);
+        to.replied(held, &parcel, &mut self.env);
+        true
+    }
+
+    fn collect(&mut self, node: usize, index: usize) -> bool {
+        let Some(Some(to)) = self.nodes.get_mut(node) else { return false };
+        if index >= self.env.broker.queues[DEAD].ready.len() {
+            return false;
+        }
+        let (held, parcel) = self.env.broker.deliver(DEAD, index, to.connection);
+        to.died(held, &parcel, &mut self.env);
+        true
+    }
+
+    fn command(&mut self, worker: usize, index: usize) -> bool {
+        let Some(Some(to)) = self.workers.get_mut(worker) else { return false };
+        let queue = to.trade.queue();
+        if to.waiting.len() >= PREFETCH || index >= self.env.broker.queues[queue].ready.len() {
+            return false;
+        }
+        if index > 0 {
+            self.env.faults.count(Fault::Reordered);
+        }
+        to.waiting.push_back(self.env.broker.deliver(queue, index, to.connection));
+        true
+    }
+
+    fn claim(&mut self, worker: usize, luck: Luck) -> bool {
+        let Some(mut at) = self.workers.get_mut(worker).and_then(Option::take) else {
+            return false;
+        };
+        let can = matches!(at.stage, Stage::Idle)
+            && at.trade == Trade::Notification
+            && !at.waiting.is_empty();
+        if can {
+            at.claim(luck, &self.workers, &mut self.env);
+        }
+        self.workers[worker] = Some(at);
+        can
+    }
+
+    fn end_late(&mut self, commits: bool) -> bool {
+        if self.env.loose.is_empty() {
+            return false;
+        }
+        let (batch, doubt) = self.env.loose.remove(0);
+        if commits && self.env.commit(&batch, &doubt).is_ok() {
+            self.env.faults.count(Fault::CommitLate);
+        }
+        true
+    }
+
+    /// Time passes. Nodes that live prove it all the while.
+    fn pass(&mut self, millis: u64) -> bool {
+        if millis > super::node::millis(super::rules::LEASE) {
+            self.env.faults.count(Fault::LongPause);
+        }
+        let before = self.env.now;
+        let lives = |node: &Node, env: &super::env::Env| {
+            !node.stalled && before < node.trusted_until && env.store.lives(node.id, before)
+        };
+        let healthy: Vec<bool> = self
+            .nodes
+            .iter()
+            .map(|node| node.as_ref().is_some_and(|node| lives(node, &self.env)))
+            .collect();
+        self.env.now = before.plus_millis(millis);
+        for (node, _) in self.nodes.iter_mut().zip(healthy).filter(|(_, healthy)| *healthy) {
+            if let Some(node) = node {
+                node.keep_lease(&mut self.env);
+            }
+        }
+        true
+    }
+
+    fn end_node(&mut self, node: usize, fault: Fault, end: fn(Node, &mut super::env::Env)) -> bool {
+        let Some(node) = self.nodes.get_mut(node).and_then(Option::take) else { return false };
+        self.env.faults.count(fault);
+        end(node, &mut self.env);
+        true
+    }
+
+    fn cut_node(&mut self, node: usize) -> bool {
+        let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
+        self.env.faults.count(Fault::NodeCut);
+        self.env.disconnect(node.connection);
+        let (before, now) = (node.connection, self.env.broker.connect());
+        node.connection = now;
+        self.reconnect(|publisher| match publisher {
+            Publisher::House { connection, shard, epoch } if connection == before => {
+                Some(Publisher::House { connection: now, shard, epoch })
+            }
+            _ => None,
+        });
+        for customer in &mut self.env.customers {
+            if customer.state == Asking::Waiting(before) {
+                customer.state = Asking::Waiting(now);
+            }
+        }
+        true
+    }
+
+    fn cut_worker(&mut self, worker: usize) -> bool {
+        let Some(Some(worker)) = self.workers.get_mut(worker) else { return false };
+        self.env.faults.count(Fault::WorkerCut);
+        self.env.disconnect(worker.connection);
+        let (before, now) = (worker.connection, self.env.broker.connect());
+        worker.connection = now;
+        worker.waiting.clear();
+        self.reconnect(|publisher| {
+            let mine = publisher == Publisher::Worker { connection: before };
+            mine.then_some(Publisher::Worker { connection: now })
+        });
+        true
+    }
+
+    /// Nobody knows what became of messages that were on their way over a connection.
+    fn reconnect(&mut self, successor: impl Fn(Publisher) -> Option<Publisher>) {
+        let broker = &mut self.env.broker;
+        for said in &mut broker.said {
+            if let Some(now) = successor(said.to) {
+                (said.to, said.settlement) = (now, Told::Unknown);
+            }
+        }
+        for flight in &mut broker.flights {
+            if let Some(now) = successor(flight.from) {
+                flight.from = Publisher::Nobody;
+                broker.said.push(Said { to: now, tag: flight.tag, settlement: Told::Unknown });
+            }
+        }
+    }
+
+    /// Somebody wants something of the saga of a customer's order: a row at the door, and perhaps a
+    /// poke.
+    fn want(
+        &mut self,
+        order: usize,
+        request: Request,
+        stale: bool,
+        poke: bool,
+        fault: Fault,
+    ) -> bool {
+        let told = self.env.customers.get(order).and_then(|customer| customer.told);
+        let found = self.env.store.sagas.values().find(|row| Some(row.order) == told);
+        let Some((saga, version, status)) =
+            found.map(|row| (row.saga.id, row.saga.state.version, row.saga.state.status()))
+        else {
+            return false;
+        };
+        let pointless = fault == Fault::Retry && status != SagaStatus::NeedsAttention && !stale;
+        if pointless {
+            return false;
+        }
+        let id = self.env.id();
+        let input = NewInput {
+            id,
+            saga,
+            client_key: format!("{}-{}", fault.name(), version / 3),
+            request,
+            if_version: stale.then(|| version.saturating_sub(1)),
+            at: self.env.now,
+        };
+        self.env.faults.count(fault);
+        if let Admitted::Stored(_, shard) = self.env.store.admit(input)
+            && poke
+        {
+            self.env.publish(Publisher::Nobody, 0, skald::contract::poke::write(shard));
+        }
+        true
+    }
+}
+
+/// Whether something was done; nothing said means yes.
+trait Done {
+    fn done(self) -> bool;
+}
+
+impl Done for () {
+    fn done(self) -> bool {
+        true
+    }
+}
+
+impl Done for bool {
+    fn done(self) -> bool {
+        self
+    }
+}
+
+/// The queues whose messages a broker may lose or double.
+pub fn unsteady_queues(shards: Shard) -> impl Iterator<Item = usize> {
+    [INVENTORY, NOTIFICATION].into_iter().chain(REPLIES..REPLIES + usize::from(shards))
+}
