@@ -111,12 +111,12 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let pokes = coordination::pokes(redis.as_deref());
     let for_workers = WorkerStores {
         inventory: stores.inventory.clone(),
+        locks: coordination::locks(config, redis.as_deref()),
         notification: stores.notification.clone(),
     };
     let alone = stores.alone.as_ref();
     let run = config.workers.run;
-    let locks = coordination::locks(config, redis.as_deref());
-    let workers = Workers::start(run, config, for_workers, locks, &bus, &clock, &spans, alone)?;
+    let workers = Workers::start(run, config, for_workers, &bus, &clock, &spans, alone)?;
     let surroundings = Surroundings {
         ledger: Arc::clone(&stores.orchestrator.ledger),
         door: Arc::clone(&stores.orchestrator.door),

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use crate::config::{Config, Run, Secret, StorePlace};
 use crate::ports::inventory::InventoryStore;
 use crate::ports::ledger::Shard;
+use crate::ports::locks::Locks;
 use crate::ports::notification::NotificationStore;
 use crate::store::{OrchestratorStore, postgres, sqlite};
 
@@ -103,6 +104,8 @@ pub fn open_for_workers(config: &Config, run: Run) -> anyhow::Result<WorkerStore
 pub struct WorkerStores {
     /// The stock.
     pub inventory: Option<Arc<dyn InventoryStore>>,
+    /// What those who share the stock keep out of each other's way with, if anything.
+    pub locks: Option<Arc<dyn Locks>>,
     /// The mails.
     pub notification: Option<Arc<dyn NotificationStore>>,
 }

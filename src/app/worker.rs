@@ -40,7 +40,7 @@ pub async fn start(config: &Config, run: Run) -> anyhow::Result<RunningWorkers> 
     }
     let listener = config.workers.listen.map(listen).transpose()?;
     let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
-    let stores = stores::open_for_workers(config, run)?;
+    let mut stores = stores::open_for_workers(config, run)?;
     let bus = bus::connect(config, "skald worker").await?;
     // Only its own: how many shards there are is not known here.
     for queue in topology::command_queues(&super::catalogue()?) {
@@ -51,12 +51,12 @@ pub async fn start(config: &Config, run: Run) -> anyhow::Result<RunningWorkers> 
         true => coordination::redis(config)?,
         false => None,
     };
-    let locks = coordination::locks(config, redis.as_deref());
+    stores.locks = coordination::locks(config, redis.as_deref());
     let health = health(&stores, &bus, redis.as_ref(), metrics);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let instance = format!("{}:{}", super::host(), std::process::id());
     let (traces, spans) = super::traces(config, service(run), &instance)?;
-    let workers = Workers::start(run, config, stores, locks, &bus, &clock, &spans, None)?;
+    let workers = Workers::start(run, config, stores, &bus, &clock, &spans, None)?;
     let server = listener.map(|listener| answer(listener, config, health)).transpose()?;
     Ok(RunningWorkers { address, server, workers, traces, _bus: bus })
 }

@@ -13,7 +13,6 @@ use crate::actors::panic::AbortOnPanic;
 use crate::config::{Config, Run};
 use crate::ports::Clock;
 use crate::ports::bus::Bus;
-use crate::ports::locks::Locks;
 use crate::ports::spans::Spans;
 use crate::workers::inventory::InventoryWorker;
 use crate::workers::notification::NotificationWorker;
@@ -36,7 +35,6 @@ impl Workers {
         run: Run,
         config: &Config,
         stores: WorkerStores,
-        locks: Option<Arc<dyn Locks>>,
         bus: &Arc<dyn Bus>,
         clock: &Arc<dyn Clock>,
         spans: &Spans,
@@ -48,7 +46,7 @@ impl Workers {
             let store = stores
                 .inventory
                 .context("the inventory worker is to run, but store.inventory_url is none")?;
-            let worker = match locks {
+            let worker = match stores.locks {
                 Some(locks) => InventoryWorker::new(store).with_hint_locks(locks),
                 None => InventoryWorker::new(store),
             };
