@@ -29,6 +29,12 @@ drain: ## end processes under load in good order, TIMES=200, and check that noth
 	SKALD_DRAIN_TIMES=$(TIMES) scripts/with-stack postgres rabbitmq -- cargo test --locked --all-features --test system -- \
 	  --exact drain::processes_that_are_told_to_stop_again_and_again_lose_and_double_nothing --ignored --nocapture
 
+.PHONY: cluster
+cluster: ## kill, suspend and cut off the nodes of a cluster of three brokers under load
+	cargo test --locked --all-features --test system --no-run
+	scripts/with-stack postgres -- cargo test --locked --all-features --test system -- cluster:: --ignored --nocapture \
+	  --test-threads 1
+
 .PHONY: interop
 interop: ## have stock clients of NestJS, golevelup, FastStream and CloudEvents talk to Skald, and run the dashboard's script
 	cargo build --locked

@@ -1,4 +1,4 @@
-//! RabbitMQ brokers for tests: one of the test's own, or the one of the whole run.
+//! RabbitMQ brokers for tests: one of the test's own, a cluster of them, or the one of the whole run.
 //!
 //! A run may offer a broker in `SKALD_TEST_AMQP`, the URL of an account that may do everything
 //! there. Without it, each test process starts one.
@@ -8,8 +8,9 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -54,20 +55,26 @@ pub struct Broker {
 impl Broker {
     /// Starts a broker and waits until it answers.
     pub fn start() -> Self {
+        let [port, distribution, names] = free_ports();
+        let mut broker = Self::installed(port, distribution, names);
+        broker.boot();
+        broker
+    }
+
+    /// One that does not run yet. Those that share a name server can make a cluster.
+    fn installed(port: u16, distribution: u16, names: u16) -> Self {
         assert!(
             Path::new(SERVER).exists(),
             "{SERVER} is missing: install RabbitMQ, or name a broker in SKALD_TEST_AMQP"
         );
         let folder = tempfile::Builder::new().prefix("skald-rabbitmq-").tempdir().unwrap();
-        let listeners = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, distribution, names] = listeners.map(|it| it.local_addr().unwrap().port());
         let within = |name: &str| folder.path().join(name).display().to_string();
         fs::write(within("plugins"), "[].").unwrap();
         let variables = vec![
             ("HOME", within("")),
             ("ERL_EPMD_PORT", names.to_string()),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
-            ("RABBITMQ_NODENAME", format!("skald{port}@localhost")),
+            ("RABBITMQ_NODENAME", node_name(port)),
             ("RABBITMQ_NODE_PORT", port.to_string()),
             ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".to_owned()),
             ("RABBITMQ_DIST_PORT", distribution.to_string()),
@@ -78,13 +85,16 @@ impl Broker {
             ("RABBITMQ_CONFIG_FILE", within("rabbitmq")),
             ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
         ];
-        let mut broker = Self { folder, port, variables, keepers: Vec::new() };
-        broker.boot();
-        broker
+        Self { folder, port, variables, keepers: Vec::new() }
     }
 
     /// Starts it again after [`kill`](Self::kill), with the data it had, and waits until it answers.
     pub fn boot(&mut self) {
+        self.launch();
+        self.wait_until_it_answers();
+    }
+
+    fn launch(&mut self) {
         let keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper", SERVER])
             .arg(self.folder.path())
@@ -95,14 +105,26 @@ impl Broker {
             .spawn()
             .unwrap();
         self.keepers.push(keeper);
+    }
+
+    fn wait_until_it_answers(&self) {
         self.wait(|broker| TcpStream::connect(("127.0.0.1", broker.port)).is_ok());
     }
 
     /// Ends it at once, with no time to write anything down.
     pub fn kill(&mut self) {
-        let pid = fs::read_to_string(self.folder.path().join("pid")).unwrap();
-        assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+        self.signal("KILL");
         self.wait(|broker| TcpStream::connect(("127.0.0.1", broker.port)).is_err());
+    }
+
+    /// Suspends it, or has it go on.
+    pub fn suspend(&self, suspended: bool) {
+        self.signal(if suspended { "STOP" } else { "CONT" });
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = fs::read_to_string(self.folder.path().join("pid")).unwrap();
+        assert!(Command::new("kill").args(["-s", name, pid.trim()]).status().unwrap().success());
     }
 
     fn wait(&self, until: impl Fn(&Self) -> bool) {
@@ -125,24 +147,135 @@ impl Broker {
         format!("amqp://guest:guest@127.0.0.1:{}", self.port)
     }
 
+    /// What the others of its cluster call it.
+    pub fn name(&self) -> String {
+        node_name(self.port)
+    }
+
     /// Runs `rabbitmqctl` on it.
     pub fn ctl(&self, arguments: &[&str]) -> String {
-        let run = Command::new(CTL)
-            .args(arguments)
-            .envs(self.variables.iter().cloned())
-            .output()
-            .unwrap();
+        let run = self.run(arguments);
         let told = String::from_utf8_lossy(&run.stdout).into_owned();
         assert!(run.status.success(), "{arguments:?}: {told}{run:?}");
         told
     }
 }
 
+impl Broker {
+    fn run(&self, arguments: &[&str]) -> Output {
+        let variables = self.variables.iter().cloned();
+        Command::new(CTL).args(arguments).envs(variables).output().unwrap()
+    }
+
+    /// Has its keepers end it.
+    fn let_go(&mut self) {
+        self.keepers.iter_mut().for_each(|keeper| drop(keeper.stdin.take()));
+    }
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
+        self.let_go();
         for keeper in &mut self.keepers {
-            drop(keeper.stdin.take());
             keeper.wait().unwrap();
         }
+    }
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [0; N].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|it| it.local_addr().unwrap().port())
+}
+
+fn node_name(port: u16) -> String {
+    format!("skald{port}@localhost")
+}
+
+/// Three brokers that are one, as a cluster should be set up. Ends with the test.
+pub struct Cluster {
+    nodes: [Broker; 3],
+}
+
+/// A lasting queue of a cluster.
+#[derive(Debug, serde::Deserialize)]
+pub struct Replicated {
+    /// What it is called.
+    pub name: String,
+    /// The node that decides.
+    pub leader: String,
+    /// The nodes that have a copy.
+    pub members: Vec<String>,
+    /// Those of them whose copy runs.
+    pub online: Vec<String>,
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until each node answers.
+    pub fn start() -> Self {
+        let [names] = free_ports();
+        let mut nodes = [0; 3].map(|_| {
+            let [port, distribution] = free_ports();
+            Broker::installed(port, distribution, names)
+        });
+        let mut settings = "cluster_partition_handling = pause_minority\nnet_ticktime = 15\n\
+                            cluster_formation.peer_discovery_backend = classic_config\n"
+            .to_owned();
+        for (n, node) in nodes.iter().enumerate() {
+            let number = n + 1;
+            let name = node.name();
+            settings += &format!("cluster_formation.classic_config.nodes.{number} = {name}\n");
+        }
+        for node in &mut nodes {
+            let folder = node.folder.path();
+            fs::write(folder.join("rabbitmq.conf"), &settings).unwrap();
+            let cookie = folder.join(".erlang.cookie");
+            fs::write(&cookie, format!("SKALD{names}")).unwrap();
+            fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400)).unwrap();
+            node.launch();
+        }
+        nodes.iter().for_each(Broker::wait_until_it_answers);
+        Self { nodes }
+    }
+
+    /// The nodes' addresses, as `SKALD_BUS_URL` takes them.
+    pub fn urls(&self) -> String {
+        self.nodes.each_ref().map(Broker::url).join(",")
+    }
+
+    /// The node that the others call so.
+    pub fn node(&mut self, name: &str) -> &mut Broker {
+        self.nodes.iter_mut().find(|node| node.name() == name).unwrap()
+    }
+
+    /// What the nodes are called.
+    pub fn names(&self) -> [String; 3] {
+        self.nodes.each_ref().map(Broker::name)
+    }
+
+    /// The lasting queues; none while the first node can't tell.
+    pub fn queues(&self) -> Option<Vec<Replicated>> {
+        self.list(&["list_queues", "name", "leader", "members", "online"])
+    }
+
+    /// The node of each client's connection; none while the first node can't tell.
+    pub fn connected(&self) -> Option<Vec<String>> {
+        #[derive(serde::Deserialize)]
+        struct Connection {
+            port: u16,
+        }
+        let found: Vec<Connection> = self.list(&["list_connections", "port"])?;
+        Some(found.into_iter().map(|connection| node_name(connection.port)).collect())
+    }
+
+    fn list<T: serde::de::DeserializeOwned>(&self, what: &[&str]) -> Option<Vec<T>> {
+        let run = self.nodes[0].run(&[&["-q", "--formatter", "json"], what].concat());
+        serde_json::from_slice(&run.stdout).ok().filter(|_| run.status.success())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // All at once: the first would wait for the others to leave their name server.
+        self.nodes.iter_mut().for_each(Broker::let_go);
     }
 }

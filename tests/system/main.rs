@@ -13,6 +13,7 @@
 mod accounts;
 mod behaviour;
 mod chaos;
+mod cluster;
 mod customer;
 mod dead_letters;
 mod dice;
@@ -28,6 +29,7 @@ mod many;
 mod otlp_receiver;
 #[path = "../support/own_service.rs"]
 mod own_service;
+mod pauses;
 #[path = "../support/postgres_server.rs"]
 mod postgres_server;
 mod process;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -76,10 +77,37 @@ impl Health {
     }
 }
 
+/// Brokers of one cluster, whose turn it is one after the other.
+///
+/// The first turn is anybody's, so that the connections of many processes spread over the cluster.
+/// After a lost connection it is the next broker's turn, whatever ended it: a broker that still lets
+/// us in may be cut off from the others, and confirm nothing.
+#[derive(Debug)]
+pub struct Addresses {
+    all: Box<[Address]>,
+    turn: AtomicUsize,
+}
+
+impl Addresses {
+    /// These brokers; `chance` is any number.
+    pub fn new(all: Vec<Address>, chance: usize) -> Self {
+        let turn = AtomicUsize::new(chance.checked_rem(all.len()).unwrap_or(0));
+        Self { all: all.into(), turn }
+    }
+
+    /// Each broker once, from the one whose turn it is on. Whichever is taken last has had its turn.
+    fn round(&self) -> impl Iterator<Item = &Address> {
+        self.all.iter().map(|_| {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            &self.all[turn % self.all.len()]
+        })
+    }
+}
+
 /// Makes connections for one purpose.
 pub struct Dialler {
-    /// Brokers of one cluster, tried in turn.
-    pub addresses: Arc<[Address]>,
+    /// Where to.
+    pub addresses: Addresses,
     /// What the broker shows for the connection.
     pub name: String,
     /// What the connections are for.
@@ -91,13 +119,13 @@ pub struct Dialler {
 }
 
 impl Dialler {
-    /// Connects to the first broker that answers.
+    /// Connects to the first broker that answers, from the one whose turn it is on.
     ///
     /// # Errors
     /// When none does: why, for each.
     pub async fn dial(&self) -> Result<Line, BusError> {
         let mut failures = Vec::new();
-        for address in &*self.addresses {
+        for address in self.addresses.round() {
             match self.dial_one(address).await {
                 Ok(line) => {
                     self.health.note(self.purpose, None);
@@ -235,6 +263,33 @@ mod tests {
         assert_eq!([0, 1, 2].map(|attempt| millis(attempt, 1.0)), [200, 400, 800]);
         assert_eq!([6, 30, u32::MAX].map(|attempt| millis(attempt, 1.0)), [10_000; 3]);
         assert_eq!(millis(0, 0.0), 150);
+    }
+
+    fn cluster(chance: usize) -> Addresses {
+        let hosts = ["a", "b", "c"].map(|host| Address::parse(&format!("amqp://{host}")).unwrap());
+        Addresses::new(hosts.into(), chance)
+    }
+
+    fn hosts<'a>(addresses: impl Iterator<Item = &'a Address>) -> Vec<String> {
+        addresses.map(|address| address.uri().authority.host).collect()
+    }
+
+    #[test]
+    fn a_round_takes_each_broker_once_from_anywhere_on() {
+        for (chance, expected) in [(0, "abc"), (1, "bca"), (5, "cab")] {
+            assert_eq!(hosts(cluster(chance).round()).concat(), expected);
+        }
+        assert_eq!(Addresses::new(Vec::new(), 7).round().count(), 0);
+    }
+
+    #[test]
+    fn the_broker_that_was_just_lost_is_tried_last() {
+        let addresses = cluster(1);
+        assert_eq!(hosts(addresses.round().take(1)), ["b"]);
+        // The connection to b was made, and is lost.
+        assert_eq!(hosts(addresses.round()).concat(), "cab");
+        assert_eq!(hosts(addresses.round().take(2)), ["c", "a"]);
+        assert_eq!(hosts(addresses.round()).concat(), "bca");
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod publisher;
 mod topology;
 mod wire;
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc as sync};
+use std::sync::{Mutex, PoisonError, mpsc as sync};
 use std::thread;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub use bundle::Bundling;
 
 use crate::ports::bus::{Bus, BusError, Deliveries, Outgoing, QueueDepth, QueueSpec, Receipt};
 use crate::saga::id::QueueName;
-use connection::{Dialler, Health, Line, Purpose};
+use connection::{Addresses, Dialler, Health, Line, Purpose};
 use desk::{Desk, Request, Wanted};
 use publisher::{Posting, Postings, Publisher};
 use topology::Declared;
@@ -64,8 +64,8 @@ pub struct RabbitBus {
 }
 
 impl RabbitBus {
-    /// Connects to the first of `addresses` that answers, and declares the exchanges. From then on
-    /// lost connections are made anew, to whichever answers. The broker shows the connections under
+    /// Connects to any of `addresses` that answers, and declares the exchanges. From then on lost
+    /// connections are made anew, to the next that answers. The broker shows the connections under
     /// `name`. Replies travel together, and so do the commands that `bundling` names.
     ///
     /// # Errors
@@ -81,9 +81,8 @@ impl RabbitBus {
         let (tell_stopped, stopped) = sync::channel();
         let (started, start) = oneshot::channel();
         let (health, declared) = (Health::default(), Declared::default());
-        let addresses: Arc<[Address]> = addresses.into();
         let dialler = |purpose| Dialler {
-            addresses: Arc::clone(&addresses),
+            addresses: Addresses::new(addresses.clone(), fastrand::usize(..)),
             name: name.to_owned(),
             purpose,
             declared: declared.clone(),

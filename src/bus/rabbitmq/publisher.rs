@@ -43,6 +43,10 @@ const BATCH: usize = 1_000;
 /// Some queue may be stuck, and must not keep messages from the others for ever.
 const STUCK: usize = IN_FLIGHT / 2;
 
+/// How long a broker may confirm nothing at all while there is something that nobody waits for any
+/// more. It may be cut off from the others of its cluster, which then have what it lacks: a majority.
+const SILENT: Duration = Duration::from_secs(20);
+
 /// A message to be published.
 pub struct Posting {
     /// The message.
@@ -136,6 +140,7 @@ impl Publisher {
         let mut arrived = Vec::with_capacity(BATCH);
         let mut look = looks();
         let mut stopping = self.stopping.clone();
+        let mut confirmed = Instant::now();
         loop {
             self.send_waiting(&channel, &mut confirms);
             let idle = self.waiting.is_empty() && self.in_flight.len() == 0;
@@ -144,6 +149,7 @@ impl Publisher {
                     if let Err(error) = self.settle(outcome, &mut confirms) {
                         return Some(error.to_string());
                     }
+                    confirmed = Instant::now();
                 }
                 count = self.postings.recv_many(&mut arrived, BATCH) => {
                     if count == 0 {
@@ -166,7 +172,7 @@ impl Publisher {
                     give_up_waiting(&mut self.waiting);
                     let overdue = self.in_flight.give_up(|waiting| is_overdue(waiting.since));
                     overdue.into_iter().for_each(unknown);
-                    if self.in_flight.given_up() >= STUCK && !self.blocked {
+                    if !self.blocked && is_stuck(self.in_flight.given_up(), confirmed.elapsed()) {
                         return Some("the broker confirms nothing".to_owned());
                     }
                 }
@@ -271,6 +277,12 @@ fn looks() -> Interval {
     looks
 }
 
+/// Whether another connection may do better, with so many messages that nobody waits for any more and
+/// so long after the last confirmation.
+fn is_stuck(given_up: usize, silence: Duration) -> bool {
+    given_up >= STUCK || (given_up > 0 && silence >= SILENT)
+}
+
 fn is_overdue(since: Instant) -> bool {
     since.elapsed() >= CONFIRM_WITHIN
 }
@@ -286,4 +298,17 @@ fn give_up_waiting(waiting: &mut VecDeque<Parcel>) {
 
 fn unknown(waiting: Waiting) {
     waiting.settle(Settlement::Unknown);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_given_up_that_confirms_too_little_or_nothing_for_long() {
+        assert!(is_stuck(STUCK, Duration::ZERO));
+        assert!(is_stuck(1, SILENT));
+        assert!(!is_stuck(STUCK - 1, Duration::ZERO), "the others may be confirmed yet");
+        assert!(!is_stuck(0, SILENT), "nothing was sent");
+    }
 }

@@ -18,16 +18,17 @@ pub const QUEUE: &str = "audit";
 pub struct Ear(Arc<Mutex<Heard>>);
 
 impl Ear {
-    /// Listens at `url` until the test is over.
-    pub fn listening(url: &str) -> Self {
-        let (ear, address) = (Self::default(), Address::parse(url).unwrap());
+    /// Listens until the test is over, at a URL or at several with commas between them.
+    pub fn listening(urls: &str) -> Self {
+        let addresses = urls.split(',').map(|url| Address::parse(url).unwrap()).collect();
+        let ear = Self::default();
         let (listening, listens) = std::sync::mpsc::channel();
         let noting = ear.clone();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
                 let bus: Arc<dyn Bus> = Arc::new(
-                    RabbitBus::connect(vec![address], QUEUE, Bundling::default()).await.unwrap(),
+                    RabbitBus::connect(addresses, QUEUE, Bundling::default()).await.unwrap(),
                 );
                 let queue = QueueSpec {
                     name: QUEUE.into(),

@@ -12,7 +12,7 @@
 //! A run is a number of rounds. In each some faults happen, several at a time; then customers stop,
 //! everything has to come to its end, and all is checked (`crate::accounts`).
 
-mod ear;
+pub mod ear;
 mod fault;
 mod mail_server;
 mod quiet;
