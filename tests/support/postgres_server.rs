@@ -23,6 +23,9 @@ use diesel::sql_types::Text;
 /// The superuser's password on private servers.
 pub const PASSWORD: &str = "s3cret-of-the-tests";
 
+/// What a standby is called.
+const STANDBY: &str = "standby";
+
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -115,6 +118,10 @@ pub fn connect(url: &str) -> PgConnection {
 pub struct PrivateServer {
     folder: tempfile::TempDir,
     port: u16,
+    /// What its primary knows it by.
+    name: &'static str,
+    /// Processes that would outlive it.
+    suspended: Vec<String>,
     /// Ends the server when this end of its pipe is closed, also by a death of this process.
     guard: Option<(Child, ChildStdin)>,
 }
@@ -123,13 +130,85 @@ impl PrivateServer {
     /// Starts one.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        run(Command::new("cp").arg("-a").arg(template()).arg(&data));
+        run(Command::new("cp").arg("-a").arg(template()).arg(folder.path().join("data")));
+        Self::start_in(folder, "primary")
+    }
+
+    /// Starts a standby of it, and has it wait for that one with every commit from now on.
+    pub fn with_standby(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        own(folder.path());
+        let words = as_owner(&program("pg_basebackup"));
+        run(Command::new(&words[0])
+            .args(&words[1..])
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--dbname", &self.url("postgres")])
+            .arg("--pgdata")
+            .arg(folder.path().join("data")));
+        let standby = Self::start_in(folder, STANDBY);
+        let mut primary = connect(&self.url("postgres"));
+        // Only here: a standby that has it, too, would wait for another one once it is promoted.
+        let wait = format!("ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'");
+        primary.batch_execute(&wait).unwrap();
+        primary.batch_execute("SELECT pg_reload_conf()").unwrap();
+        let synchronous = "SELECT sync_state AS line FROM pg_stat_replication";
+        self.wait("its standby is synchronous", || self.lines(synchronous) == ["sync"]);
+        standby
+    }
+
+    fn start_in(folder: tempfile::TempDir, name: &'static str) -> Self {
         own(folder.path());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { folder, port, guard: None };
+        let mut server = Self { folder, port, name, suspended: Vec::new(), guard: None };
         server.go_on();
         server
+    }
+
+    /// Makes a standby a primary, whatever became of its own.
+    pub fn promote(&self) {
+        assert_eq!(self.lines("SELECT pg_promote()::text AS line"), ["true"]);
+    }
+
+    /// Suspends whoever sends to its standbys, until it is killed.
+    pub fn suspend_senders(&mut self) {
+        self.suspended = self.lines("SELECT pid::text AS line FROM pg_stat_replication");
+        self.suspended.iter().for_each(|sender| signal("STOP", sender));
+    }
+
+    /// Kills it with SIGKILL: what it had not sent is not sent.
+    pub fn kill(&mut self) {
+        signal("KILL", &self.pid());
+        self.suspended.drain(..).for_each(|sender| signal("KILL", &sender));
+        self.stop();
+    }
+
+    /// How many sessions wait for a standby in the middle of a COMMIT.
+    pub fn commits_that_wait(&self) -> usize {
+        let waiting = "SELECT pid::text AS line FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        self.lines(waiting).len()
+    }
+
+    fn lines(&self, sql: &str) -> Vec<String> {
+        let found: Vec<Line> =
+            diesel::sql_query(sql).load(&mut connect(&self.url("postgres"))).unwrap();
+        found.into_iter().map(|line| line.line).collect()
+    }
+
+    fn pid(&self) -> String {
+        let noted = self.folder.path().join("data/postmaster.pid");
+        std::fs::read_to_string(noted).unwrap().lines().next().unwrap().to_owned()
+    }
+
+    fn wait(&self, what: &str, mut until: impl FnMut() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !until() {
+            assert!(Instant::now() < end, "never: {what}; see {}", self.folder.path().display());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Where it listens, as `host:port`.
+    pub fn place(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// The URL of one of its databases, for the superuser.
@@ -170,6 +249,7 @@ impl PrivateServer {
             .arg(&data)
             .args(["-p", &self.port.to_string()])
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"])
+            .args(["-c", &format!("cluster_name={}", self.name)])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
@@ -177,11 +257,8 @@ impl PrivateServer {
             .unwrap();
         let pipe = guard.stdin.take().unwrap();
         self.guard = Some((guard, pipe));
-        let end = Instant::now() + PATIENCE;
-        while let Err(error) = PgConnection::establish(&self.url("postgres")) {
-            assert!(Instant::now() < end, "{error}; see {}", self.folder.path().display());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let url = self.url("postgres");
+        self.wait("it answers", || PgConnection::establish(&url).is_ok());
     }
 }
 
@@ -268,6 +345,10 @@ fn own(folder: &Path) {
     if let Some(user) = owner() {
         run(Command::new("chown").arg("-R").arg(user).arg(folder));
     }
+}
+
+fn signal(name: &str, pid: &str) {
+    run(Command::new("kill").args(["-s", name, pid]));
 }
 
 fn run(command: &mut Command) {

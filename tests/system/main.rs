@@ -46,6 +46,7 @@ mod smtp;
 mod smtp_sink;
 #[path = "../support/stack.rs"]
 mod stack;
+mod standby;
 mod trace;
 mod tracing;
 mod until;

@@ -151,7 +151,9 @@ pub(super) fn check_server(
     let fault = if server.version < OLDEST_SERVER {
         format!("it is PostgreSQL {}; use 13 or later", server.version / 10_000)
     } else if server.standby {
-        "it is a standby, which can't be written to; name the primary".to_owned()
+        "it is a standby, which can't be written to; name the primary, or all servers with commas \
+         between them"
+            .to_owned()
     } else if server.encoding != "UTF8" {
         format!("its encoding is {}; make a database with ENCODING 'UTF8'", server.encoding)
     } else {

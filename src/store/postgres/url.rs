@@ -6,9 +6,11 @@ use std::fmt;
 ///
 /// A server that does not answer a new connection is given up after 5 s. One that has gone silent is
 /// noticed after 15 s: idle connections are probed after 5 s and then three times, and what was sent
-/// must be acknowledged within 15 s.
+/// must be acknowledged within 15 s. Of several hosts the one that can be written to is found, also
+/// after another has taken over.
 const DEFAULTS: &str = "application_name=skald&connect_timeout=5&keepalives=1&keepalives_idle=5\
-                        &keepalives_interval=3&keepalives_count=3&tcp_user_timeout=15000";
+                        &keepalives_interval=3&keepalives_count=3&tcp_user_timeout=15000\
+                        &target_session_attrs=primary";
 
 /// Options whose values are secrets.
 const SECRET_OPTIONS: [&str; 3] = ["password", "sslpassword", "oauth_client_secret"];
