@@ -6,6 +6,7 @@ use std::time::Duration;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, Error};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
@@ -151,6 +152,7 @@ impl Desk {
         let name = topology::queue_name(queue)?;
         let refusal = |error: Error| topology::refusal(queue, &error);
         let channel = self.channel().await?;
+        let asking = Asking(Some(channel.clone()));
         // A prefetch of 0 would be none at all.
         let prefetch = (*prefetch).max(1);
         let window = self.bundling.window(queue.as_str(), prefetch);
@@ -160,6 +162,7 @@ impl Desk {
         arguments.insert("x-priority".into(), AMQPValue::LongLongInt(*priority));
         let arrivals = channel.basic_consume(name, "".into(), options, arguments);
         let arrivals = arrivals.await.map_err(refusal)?;
+        asking.answered();
         let (deliveries, counter) = consumer::start(Subscription {
             queue: queue.clone(),
             dead_letters: self.dead_letters_of(queue),
@@ -219,6 +222,24 @@ impl Desk {
         let mut counters = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
         counters.retain(|counter| !counter.is_over());
         counters
+    }
+}
+
+/// A channel on which a consumer is asked for. If the wait is given up the broker may start it yet, and
+/// nobody would settle what it is sent; so the channel is closed then.
+struct Asking(Option<Channel>);
+
+impl Asking {
+    fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let (Some(channel), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(topology::close(channel));
+        }
     }
 }
 

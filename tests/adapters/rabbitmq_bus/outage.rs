@@ -153,3 +153,33 @@ async fn under_a_memory_alarm_nothing_hangs_and_all_goes_on_after_it() {
     came.ack();
     assert_eq!(deliveries.recv().await.unwrap().message.id, "6");
 }
+
+#[tokio::test]
+async fn a_consumer_that_came_too_late_takes_nothing_away_from_the_next() {
+    let broker = Broker::start();
+    let bus = connect(&broker.url()).await.unwrap();
+    let work = queue("work");
+    bus.declare(&work).await.unwrap();
+    // As where a queue of a cluster has no leader for long.
+    let tell = |what: &str| {
+        let name = &work.name;
+        broker.ctl(&[
+            "eval",
+            &format!(
+                r#"{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{name}">>)),
+                   sys:{what}(element(1, amqqueue:get_pid(Q)))."#
+            ),
+        ]);
+    };
+    tell("suspend");
+    assert!(bus.consume(&work.name, 10).await.is_err());
+    tell("resume");
+    let mut deliveries = bus.consume(&work.name, 10).await.unwrap();
+    for id in ["1", "2", "3", "4"] {
+        assert_eq!(publish(&bus, command(work.name.as_str(), id)).await, Settlement::Confirmed);
+        let delivery = tokio::time::timeout(super::PATIENCE, deliveries.recv()).await;
+        let delivery = delivery.expect("somebody else has it").unwrap();
+        assert_eq!(delivery.message.id, id);
+        delivery.ack();
+    }
+}
