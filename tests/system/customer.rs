@@ -66,6 +66,11 @@ impl Log {
         Arc::new(Self { thinks, ..Self::default() })
     }
 
+    /// Stops the customers once it is dropped, also where a test fails: they would order for ever.
+    pub fn stopping(&self) -> Stopping<'_> {
+        Stopping(self)
+    }
+
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
@@ -145,6 +150,15 @@ impl Log {
         if !gives_up {
             self.again.lock().unwrap().push(n);
         }
+    }
+}
+
+/// Stops customers when it goes.
+pub struct Stopping<'a>(&'a Log);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

@@ -38,18 +38,9 @@ pub fn under_load(
         }
         scope.spawn(|| look_on(nodes, log));
         // Also if something goes wrong, or the customers would order for ever.
-        let _stop = Stop(log);
+        let _stop = log.stopping();
         during();
     });
-}
-
-/// Ends the load.
-struct Stop<'a>(&'a Log);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
 }
 
 /// Reads and cancels every tenth order through another node than the one before.
