@@ -18,7 +18,7 @@ mod report;
 pub mod smtp;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use command::NotificationCommand;
 use plan::{Claims, Part, Posted, conclude, plan};
@@ -44,7 +44,7 @@ pub struct NotificationWorker {
     store: Arc<dyn NotificationStore>,
     mailer: Arc<dyn Mailer>,
     domain: String,
-    claims: Mutex<Claims>,
+    claims: Claims,
 }
 
 impl NotificationWorker {
@@ -54,26 +54,16 @@ impl NotificationWorker {
         mailer: Arc<dyn Mailer>,
         domain: impl Into<String>,
     ) -> Self {
-        let claims = Mutex::new(Claims::of(mailer.longest()));
+        let claims = Claims::of(mailer.longest());
         Self { store, mailer, domain: domain.into(), claims }
     }
 
     /// The same worker, where no other uses its store from `since` on. It need not wait for the
     /// claims of a predecessor to expire.
     #[must_use]
-    pub fn alone_since(self, since: Timestamp) -> Self {
-        self.claims().alone_since = Some(since);
+    pub fn alone_since(mut self, since: Timestamp) -> Self {
+        self.claims.alone_since = Some(since);
         self
-    }
-
-    fn claims(&self) -> MutexGuard<'_, Claims> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes up the claims of another life of this worker, and gives back its own: for whoever plays
-    /// many of them with one.
-    pub fn take_up(&self, claims: Claims) -> Claims {
-        std::mem::replace(&mut *self.claims(), claims)
     }
 
     /// Claims the steps whose mails are to be sent, and answers the other commands.
@@ -93,7 +83,7 @@ impl NotificationWorker {
         let keys = commands.iter().map(|command| RecordKey::from(&command.key)).collect();
         let mut parts = Vec::new();
         self.store.transact(&keys, &mut |records| {
-            let (change, planned) = plan(records, commands, &self.claims(), now);
+            let (change, planned) = plan(records, commands, &self.claims, now);
             parts = planned;
             change
         })?;
@@ -143,9 +133,6 @@ impl NotificationWorker {
         claimed_at: Timestamp,
     ) -> Vec<Result<Answer, Poison>> {
         let recorded = bisect(posted, &mut |posted| self.commit_records(posted, claimed_at));
-        if parts.iter().any(Result::is_err) || recorded.iter().any(Result::is_err) {
-            self.claims().abandon(claimed_at);
-        }
         let sent: HashMap<&IdempotencyKey, Result<ReplyBody, StoreError>> =
             posted.iter().map(|posted| &posted.command.key).zip(recorded).collect();
         batch.iter().zip(parts).map(|(command, part)| reply(part, sent.get(&command.key))).collect()
@@ -160,7 +147,7 @@ impl NotificationWorker {
             posted.iter().map(|posted| RecordKey::from(&posted.command.key)).collect();
         let mut replies = Vec::new();
         self.store.transact(&keys, &mut |records| {
-            let (change, concluded) = conclude(records, posted, &self.claims(), claimed_at);
+            let (change, concluded) = conclude(records, posted, &self.claims, claimed_at);
             replies = concluded;
             change
         })?;

@@ -5,7 +5,7 @@
 //! ([`conclude`]). Whoever dies in between leaves claims that expire; the mails are sent again then,
 //! under the same Message-IDs.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::command::NotificationCommand;
@@ -23,16 +23,13 @@ use crate::workers::records::{Standing, answer, consult};
 const MARGIN_MS: u64 = 5_000;
 
 /// How a worker claims the steps whose mails it sends.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Claims {
     /// How long a claim keeps others away: longer than a batch of mails takes, and not much, for a
     /// mail whose sender died waits for its end.
     last_ms: u64,
     /// Claims from before are dead: whoever made them is gone.
     pub alone_since: Option<Timestamp>,
-    /// Until when claims of one's own hold that are dead: the batches that they were made for came to
-    /// nothing.
-    abandoned: BTreeSet<Timestamp>,
 }
 
 impl Claims {
@@ -40,7 +37,7 @@ impl Claims {
     pub fn of(longest: Duration) -> Self {
         let last_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
         let last_ms = last_ms.saturating_add(MARGIN_MS);
-        Self { last_ms, alone_since: None, abandoned: BTreeSet::new() }
+        Self { last_ms, alone_since: None }
     }
 
     /// Until when a claim made now holds.
@@ -48,16 +45,8 @@ impl Claims {
         now.plus_millis(self.last_ms)
     }
 
-    /// Nobody sends any more what was claimed at `claimed_at` and is not recorded. Forgets what has
-    /// expired by then.
-    pub fn abandon(&mut self, claimed_at: Timestamp) {
-        self.abandoned.retain(|until| *until > claimed_at);
-        self.abandoned.insert(self.until(claimed_at));
-    }
-
     fn are_dead(&self, until: Timestamp) -> bool {
         self.alone_since.is_some_and(|since| until < self.until(since))
-            || self.abandoned.contains(&until)
     }
 }
 

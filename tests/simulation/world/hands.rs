@@ -245,17 +245,11 @@ pub fn in_warehouse<R>(
 /// Has the notification worker do something with this post office.
 pub fn at_post<R>(
     post: &mut Post,
-    claims: &mut Claims,
     luck: Luck,
     call: impl FnOnce(&NotificationWorker) -> R,
 ) -> R {
     HANDS.with(|Hands { notification, post: desk, .. }| {
-        desk.lend(post, luck, || {
-            let before = notification.take_up(claims.clone());
-            let result = call(notification);
-            *claims = notification.take_up(before);
-            result
-        })
+        desk.lend(post, luck, || call(notification))
     })
 }
 

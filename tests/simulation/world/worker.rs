@@ -57,8 +57,6 @@ pub struct Worker {
     pub replies: BTreeMap<u64, Reply>,
     pub paused: Vec<Reply>,
     pub sent_ever: u64,
-    /// What it knows of its claims.
-    pub claims: Claims,
 }
 
 /// How far a batch has got.
@@ -103,7 +101,6 @@ impl Worker {
             replies: BTreeMap::new(),
             paused: Vec::new(),
             sent_ever: 0,
-            claims: Claims::of(Duration::from_millis(SEND_WITHIN_MS)),
         }
     }
 
@@ -146,7 +143,7 @@ impl Worker {
         let (parcels, rejected) = deliveries(&batch);
         count(luck, env, Fault::WorkFailed, Fault::WorkUnheard);
         let spans = Spans::default();
-        let (commands, parts) = at_post(&mut env.post, &mut self.claims, luck, |worker| {
+        let (commands, parts) = at_post(&mut env.post, luck, |worker| {
             let read = Batch::read(worker, parcels, now, &spans);
             let parts = worker.claim(&read.commands, now);
             (read.commands, parts)
@@ -172,7 +169,7 @@ impl Worker {
     fn is_at(&self, command: &NotificationCommand, now: Timestamp) -> bool {
         let (Stage::Claimed(mails) | Stage::Posted(mails, _)) = &self.stage else { return false };
         let mut claims = mails.commands.iter().zip(&mails.parts);
-        self.claims.until(mails.at) > now
+        Claims::of(Duration::from_millis(SEND_WITHIN_MS)).until(mails.at) > now
             && claims.any(|(mine, part)| mine.key == command.key && *part == Ok(Part::Send))
     }
 
@@ -183,7 +180,7 @@ impl Worker {
         if luck == Luck::Never {
             env.faults.count(Fault::MailRefused);
         }
-        let results: Vec<_> = at_post(&mut env.post, &mut self.claims, luck, |worker| {
+        let results: Vec<_> = at_post(&mut env.post, luck, |worker| {
             worker
                 .post(&mails.commands, &mails.parts)
                 .into_iter()
@@ -208,7 +205,7 @@ impl Worker {
         let (parcels, rejected) = deliveries(&batch);
         count(luck, env, Fault::WorkFailed, Fault::WorkUnheard);
         let spans = Spans::default();
-        let done = at_post(&mut env.post, &mut self.claims, luck, |worker| {
+        let done = at_post(&mut env.post, luck, |worker| {
             let read = Batch::read(worker, parcels, at, &spans);
             let claimed = commands.iter().zip(&parts).filter(|(_, part)| **part == Ok(Part::Send));
             let posted: Vec<Posted<'_>> = claimed
