@@ -15,7 +15,6 @@ use skald::ports::notification::{Notification, NotificationChange, NotificationS
 use skald::ports::work::{RecordKey, WorkRecord};
 use skald::workers::inventory::InventoryWorker;
 use skald::workers::notification::NotificationWorker;
-use skald::workers::notification::plan::Claims;
 use skald::workers::runtime::batch::Done;
 
 use super::broker::{Held, Parcel};
@@ -243,14 +242,9 @@ pub fn in_warehouse<R>(
 }
 
 /// Has the notification worker do something with this post office.
-pub fn at_post<R>(
-    post: &mut Post,
-    luck: Luck,
-    call: impl FnOnce(&NotificationWorker) -> R,
-) -> R {
-    HANDS.with(|Hands { notification, post: desk, .. }| {
-        desk.lend(post, luck, || call(notification))
-    })
+pub fn at_post<R>(post: &mut Post, luck: Luck, call: impl FnOnce(&NotificationWorker) -> R) -> R {
+    HANDS
+        .with(|Hands { notification, post: desk, .. }| desk.lend(post, luck, || call(notification)))
 }
 
 /// A delivery that notes if it is rejected.
