@@ -194,6 +194,7 @@ pub fn order_on(address: SocketAddr, log: &Log, products: usize) {
                 if n.is_multiple_of(ONE_REPEATS_IN) {
                     match submit() {
                         Ok((202, answer)) => log.note(n, &answer),
+                        Ok((408, _)) => return,
                         Ok((status, answer)) => assert!([503, 409].contains(&status), "{answer}"),
                         // An answer that comes late must not be taken for the next one's.
                         Err(_) => return,
@@ -208,6 +209,11 @@ pub fn order_on(address: SocketAddr, log: &Log, products: usize) {
                 log.ask_again(n);
                 // It says to come back in a second or two; a test has more haste.
                 std::thread::sleep(Duration::from_millis(20));
+            }
+            // A node that was suspended found the request too late, did nothing, and hangs up.
+            Ok((408, _)) => {
+                log.ask_again(n);
+                return;
             }
             Ok((status, answer)) => panic!("{status}: {answer}"),
             Err(_) => {

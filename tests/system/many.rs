@@ -56,7 +56,8 @@ fn look_on(nodes: &Mutex<Vec<SocketAddr>>, log: &Log) {
         let order = connection.ask("GET", &path, "", "");
         match (answer.status, order.map(|answer| (answer.status, answer.body))) {
             (200, _) => log.promise(found, "CANCELLED", "was promised to be cancelled"),
-            (202 | 503, _) | (409, Err(_) | Ok((503, _))) => {}
+            // 408: a node that was suspended found the request too late, and did nothing.
+            (202 | 408 | 503, _) | (409, Err(_) | Ok((408 | 503, _))) => {}
             (409, Ok((200, order))) => {
                 assert!(order.contains(r#""CONFIRMED""#), "{order}");
                 log.promise(found, "CONFIRMED", "was refused to be cancelled");

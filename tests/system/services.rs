@@ -93,7 +93,6 @@ fn a_service_that_goes_away_is_told_and_what_waited_goes_on_once_it_is_back() {
     broker.boot();
     until("the order is confirmed", || connection.get(&path)["status"] == "CONFIRMED");
     until_ready_is(&mut connection, 200, "ok");
-    // A mail that is in hand when the store goes stays claimed for a minute, longer than is waited here.
     let told = |connection: &mut Connection, count: u64| {
         until("every customer is told", || {
             connection.get("/v1/stats")["notifications"]["SENT"] == count
@@ -109,8 +108,10 @@ fn a_service_that_goes_away_is_told_and_what_waited_goes_on_once_it_is_back() {
     assert!(["STORE_UNAVAILABLE", "OUTCOME_UNKNOWN"].contains(&code.as_str()), "{code}");
     assert!(!refused.body.contains(PASSWORD));
     until_ready_is(&mut connection, 503, "[-]store failed");
+    // What a settled order came to is remembered.
+    assert_eq!(connection.get(&path)["status"], "CONFIRMED");
     for path in [path.as_str(), "/v1/stats", shelf] {
-        let answer = connection.ask("GET", path, "", "").unwrap();
+        let answer = connection.ask("GET", path, "Cache-Control: no-cache\r\n", "").unwrap();
         assert_eq!(answer.status, 503, "{path}: {}", answer.body);
         assert!(answer.headers["retry-after"].parse::<u32>().unwrap() > 0, "{path}");
         assert_eq!(answer.json()["code"], "STORE_UNAVAILABLE");

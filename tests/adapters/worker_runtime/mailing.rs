@@ -241,7 +241,7 @@ async fn a_mail_that_a_server_took_but_nobody_recorded_is_sent_again_once_its_cl
 }
 
 #[tokio::test]
-async fn whoever_could_not_record_a_mail_does_not_wait_for_its_own_claim() {
+async fn a_mail_that_could_not_be_recorded_is_sent_again_once_its_claim_has_run_out() {
     let (mut rig, office) = (Rig::new().await, office());
     *office.postroom.faults.always.lock().unwrap() = Some((1, Trouble::Unavailable));
     let _running = rig.start(&office.worker);
@@ -249,6 +249,9 @@ async fn whoever_could_not_record_a_mail_does_not_wait_for_its_own_claim() {
     assert_eq!(rig.reply().await.data, json!({"retryable": true}));
     office.postroom.faults.set(None);
     rig.publish(send(1, 6, ADA));
+    assert_eq!(rig.reply().await.data, json!({"retryable": true}), "somebody may be at it");
+    rig.clock.advance(A_CLAIM_MS);
+    rig.publish(send(1, 7, ADA));
     assert_eq!(rig.reply().await.data, json!({"outcome": "SENT"}));
     let sent = office.mailer.sent.lock().unwrap();
     assert!(sent.len() == 2 && sent[0] == sent[1], "a repeat has the same Message-ID: {sent:?}");
