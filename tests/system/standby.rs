@@ -62,7 +62,7 @@ fn nothing_accepted_is_lost_when_a_synchronous_standby_takes_over() {
         pauses.longest()
     });
 
-    // Not before: a mail that is in hand when its store goes stays claimed for a minute.
+    // Not before: a mail that is in hand when its store goes stays claimed for ten seconds.
     let _notifying = installation.worker("notification");
     finish(orchestrators[0].address(), &log, PRODUCTS);
     println!("{longest:?} without an order at most");
