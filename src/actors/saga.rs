@@ -91,6 +91,8 @@ pub struct SagaActor {
     watcher: Option<oneshot::Sender<Outcome>>,
     in_hand: Option<InHand>,
     begun: Begun,
+    /// Whether the saga was read from the store for what it is told next.
+    just_read: bool,
 }
 
 /// What follows once a commit's outcome is known.
@@ -107,7 +109,8 @@ impl SagaActor {
         registry: Addr<Registry>,
     ) -> Self {
         let (in_hand, begun) = (None, Begun::default());
-        Self { saga, id, runnable, house, registry, watcher: None, in_hand, begun }
+        let just_read = saga.is_some();
+        Self { saga, id, runnable, house, registry, watcher: None, in_hand, begun, just_read }
     }
 
     fn begin(&mut self, birth: Box<Begin>, ctx: &mut Context<Self>) {
@@ -148,9 +151,9 @@ impl SagaActor {
 
     fn answered(
         &mut self,
-        to: Sequence,
-        answer: Answer,
+        (to, answer): (Sequence, Answer),
         delivery: Delivery,
+        just_read: bool,
         ctx: &mut Context<Self>,
     ) {
         let Some(saga) = &self.saga else { return };
@@ -161,12 +164,17 @@ impl SagaActor {
         if let Some((queue, asked_at)) = turn::reached(definition, saga, to, &answer) {
             self.house.queues.borrow_mut().answered(queue, asked_at);
         }
-        match turn::answer(definition, saga, to, answer, came) {
+        match turn::answer(definition, (saga, just_read), to, answer, came) {
             Ok(Turn::Ignored(kind)) => {
                 self.house.count_ignored(kind);
                 self.trace_answer(&delivery, came);
                 delivery.ack();
                 self.retire_if_ended(ctx);
+            }
+            Ok(Turn::Behind) => {
+                tracing::debug!(sagaId = %self.id, to, "an answer to what was not asked here; reading the saga again");
+                drop(delivery);
+                ctx.stop();
             }
             Ok(Turn::Write(entry)) => self.commit(
                 *entry,
@@ -209,7 +217,7 @@ impl SagaActor {
         let due = turn::due(definition, saga, self.house.queues.borrow().reached(), now);
         match due {
             Ok(Turn::Write(entry)) => self.commit(*entry, ctx, Box::new(|_, _, _| {})),
-            Ok(Turn::Ignored(_)) => self.hold(saga),
+            Ok(Turn::Ignored(_) | Turn::Behind) => self.hold(saga),
             Err(error) => tracing::error!(sagaId = %self.id, %error, "what is due can't be done"),
         }
     }
@@ -326,9 +334,12 @@ impl Handler<Told> for SagaActor {
     fn handle(&mut self, Told { tell, in_hand }: Told, ctx: &mut Self::Context) {
         // A commit takes it over.
         self.in_hand = Some(in_hand);
+        let just_read = std::mem::take(&mut self.just_read);
         match tell {
             Tell::Begin(begin) => self.begin(begin, ctx),
-            Tell::Answer { to, answer, delivery } => self.answered(to, answer, delivery, ctx),
+            Tell::Answer { to, answer, delivery } => {
+                self.answered((to, answer), delivery, just_read, ctx);
+            }
             Tell::Due => self.due(ctx),
             Tell::Input(input, done) => self.wanted(input, done, ctx),
         }

@@ -24,6 +24,10 @@ pub enum Turn {
     Write(Box<Entry>),
     /// Nothing happened, harmlessly.
     Ignored(Ignored),
+    /// The answer is to a command that the saga, as it is remembered here, has not sent: either nobody
+    /// has, or somebody else owns the shard by now and the saga is further on. It is to be read again
+    /// before anybody decides.
+    Behind,
 }
 
 /// What the saga of an order is born with.
@@ -61,19 +65,23 @@ pub fn begin(
     Ok(Entry { expected: 0, events, saga, status_before: None, order, inputs: Vec::new() })
 }
 
-/// A worker answered the command that was sent with the event at `to`.
+/// A worker answered the command that was sent with the event at `to`. `just_read` says that the saga
+/// was read from the store after the answer had come.
 ///
 /// # Errors
 /// When the saga can't make anything of it.
 pub fn answer(
     definition: &Checked,
-    saga: &Saga,
+    (saga, just_read): (&Saga, bool),
     to: Sequence,
     answer: Answer,
     now: Timestamp,
 ) -> Result<Turn, Rejection> {
     let decision = decide::decide(definition, saga, &Input::Answer { to, answer }, now)?;
-    Ok(turn(saga, decision))
+    match decision {
+        Decision::Ignored(Ignored::NeverAsked) if !just_read => Ok(Turn::Behind),
+        decision => Ok(turn(saga, decision)),
+    }
 }
 
 /// Some moment may have come.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use skald::actors::{MAX_OUTSTANDING, Membership, NodeRunner, Surroundings};
 use skald::bus::in_process::InProcessBus;
 use skald::bus::topology;
+use skald::contract::message::Message;
 use skald::coordination::in_process::InProcessPokes;
+use skald::journal::turn::{self, Turn};
 use skald::orders::definition::definition;
 use skald::orders::money::Currency;
 use skald::orders::script::OrderScript;
@@ -17,12 +19,15 @@ use skald::ports::bus::Bus;
 use skald::ports::clock::SystemClock;
 use skald::ports::door::{Admitted, InputOutcome, NewInput, Request};
 use skald::ports::leases::{Census, Leases, Node, NodeId};
-use skald::ports::ledger::{Shard, ShardState};
+use skald::ports::ledger::{Batch, Marks, Shard, ShardState};
 use skald::ports::orchestrator::{NewOrder, Orchestrator, SubmitError, Watch};
+use skald::ports::work::WorkOutcome;
 use skald::ports::{Clock, StoreError};
 use skald::saga::catalogue::Catalogue;
 use skald::saga::event::Reason;
 use skald::saga::id::SagaId;
+use skald::saga::input::Answer;
+use skald::saga::json::Json;
 use skald::saga::state::SagaStatus;
 use skald::store::{Stores, sqlite};
 use uuid::Uuid;
@@ -280,6 +285,37 @@ async fn a_node_that_was_deposed_behind_its_back_writes_nothing_and_lets_go() {
     // It notices, claims what nobody has a lease on, and ends what was begun under its new epoch.
     town.until_shares_are(&[5]).await;
     town.until_confirmed(saga).await;
+    stop(node).await;
+}
+
+#[actix::test]
+async fn an_answer_to_what_a_successor_asked_is_not_lost_at_a_deposed_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let town = Town::found(folder.path()).await;
+    let mut inventory = town.inventory().await;
+    let node = town.node().await;
+    let id = submit(&node).await.unwrap();
+    let reserve = inventory.next_of("inventory.reserve").await;
+
+    let ledger = &town.stores.ledger;
+    let is_there = |shard: &Shard| !ledger.history_after(*shard, 0, 1).unwrap().is_empty();
+    let shard = (0..SHARDS).find(is_there).unwrap();
+    let epoch = ledger.claim(shard).unwrap().epoch;
+    let saga = ledger.load(&[id]).unwrap().remove(0);
+    let reserved = Answer::Success(Json::null());
+    let definition = definition().unwrap();
+    let moved = turn::answer(&definition, (&saga, true), 2, reserved, SystemClock.now());
+    let Ok(Turn::Write(entry)) = moved else { panic!("{moved:?}") };
+    let asked = entry.saga.state.calls().find_map(|(_, _, call)| call.newest_ask()).unwrap();
+    let batch = Batch { shard, epoch, marks: Marks::default(), entries: vec![*entry] };
+    ledger.commit(&batch).unwrap();
+
+    // Nobody else answers: without this one the saga would not end.
+    let asked = format!("{id}:{asked}");
+    let correlation_id = Some(asked.clone());
+    let command = Message { id: asked, correlation_id, ..(*reserve.message).clone() };
+    inventory.answer(&command, WorkOutcome::Success(Json::null())).await;
+    until("the saga has ended", || ledger.load(&[id]).unwrap()[0].state.phase.is_end()).await;
     stop(node).await;
 }
 

@@ -137,7 +137,8 @@ fn of_house(house: &House, mixer: &mut Mixer) {
         match slot {
             Slot::Loading(waiting) => waiting.iter().for_each(|tell| of_tell(tell, mixer)),
             Slot::Awake(actor) => {
-                (actor.saga.as_ref().map(|saga| &saga.state), actor.busy, actor.writes).hash(mixer);
+                let state = actor.saga.as_ref().map(|saga| &saga.state);
+                (state, actor.busy, actor.writes, actor.just_read).hash(mixer);
                 actor.inbox.iter().for_each(|tell| of_tell(tell, mixer));
             }
         }

@@ -84,6 +84,8 @@ pub struct Actor {
     /// What is to be committed, in short.
     pub writes: u64,
     pub inbox: VecDeque<Tell>,
+    /// Whether it was loaded for what it is told next.
+    pub just_read: bool,
 }
 
 /// What a saga is told.
@@ -173,8 +175,14 @@ impl House {
     fn awake(&mut self, id: SagaId, saga: Option<Saga>) -> &mut Actor {
         self.actors_ever += 1;
         self.timers.set(id, saga.as_ref().and_then(|saga| saga.state.next_due()));
-        let actor =
-            Actor { id: self.actors_ever, saga, busy: None, writes: 0, inbox: VecDeque::new() };
+        let actor = Actor {
+            id: self.actors_ever,
+            just_read: saga.is_some(),
+            saga,
+            busy: None,
+            writes: 0,
+            inbox: VecDeque::new(),
+        };
         self.sagas.insert(id, Slot::Awake(actor));
         match self.sagas.get_mut(&id) {
             Some(Slot::Awake(actor)) => actor,
@@ -231,11 +239,12 @@ impl House {
                 return;
             }
             let Some(tell) = actor.inbox.pop_front() else { return self.end(id, around) };
+            let just_read = std::mem::take(&mut actor.just_read);
             let (Some(saga), actor) = (actor.saga.clone(), actor.id) else { continue };
             let ticket = Ticket { saga: id, actor };
             match tell {
                 Tell::Answer { to, answer, held } => {
-                    self.answered(&saga, (to, answer), held, ticket, around);
+                    self.answered((&saga, just_read), (to, answer), held, ticket, around);
                 }
                 Tell::Due => self.is_due(&saga, ticket, around),
                 Tell::Input(input) => {
@@ -249,7 +258,7 @@ impl House {
 
     fn answered(
         &mut self,
-        saga: &Saga,
+        (saga, just_read): (&Saga, bool),
         (to, answer): (Sequence, Answer),
         held: Held,
         ticket: Ticket,
@@ -260,10 +269,14 @@ impl House {
         if let Some((queue, asked_at)) = turn::reached(definition, saga, to, &answer) {
             around.queues.answered(queue, asked_at);
         }
-        match turn::answer(definition, saga, to, answer, around.now) {
+        match turn::answer(definition, (saga, just_read), to, answer, around.now) {
             Ok(Turn::Ignored(_)) => {
                 around.env.acknowledge_reply(held);
                 self.end(saga.id, around);
+            }
+            Ok(Turn::Behind) => {
+                around.env.give_back(held);
+                self.drop_actor(saga.id, around);
             }
             Ok(Turn::Write(entry)) => self.write(*entry, Then::Answer(held), ticket, around),
             Err(error) => around.env.violated(|| format!("an answer was rejected: {error}")),
@@ -274,7 +287,7 @@ impl House {
         let rules = std::sync::Arc::clone(&around.env.rules);
         match turn::due(rules.definition(), saga, around.queues.reached(), around.now) {
             Ok(Turn::Write(entry)) => self.write(*entry, Then::Nothing, ticket, around),
-            Ok(Turn::Ignored(_)) => {
+            Ok(Turn::Ignored(_) | Turn::Behind) => {
                 let Hold { until, probes } =
                     turn::hold(rules.definition(), saga, around.queues, around.now);
                 for sequence in probes {
