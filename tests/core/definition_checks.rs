@@ -103,6 +103,7 @@ fn a_reason_code_must_be_in_upper_case() {
         let found = faults(with_step(0, |step| step.reasons.push(code.into())));
         assert_eq!(found, [Fault::BadReason("reserve".into(), code.into())]);
     }
+    assert!(with_step(0, |step| step.reasons.push("OUT_OF_3".into())).check().is_ok());
 }
 
 #[test]

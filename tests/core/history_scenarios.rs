@@ -116,6 +116,16 @@ fn a_step_that_was_never_asked_for_can_only_be_done_locally() {
 }
 
 #[test]
+fn a_deadline_passes_once() {
+    let mut history = completed()[..2].to_vec();
+    assert_eq!(after(&history, Event::DeadlinePassed), Ok(()));
+    let passed = Recorded { sequence: 3, event: Event::DeadlinePassed, ..history[1].clone() };
+    history.push(passed);
+    let found = after(&history, Event::DeadlinePassed);
+    assert!(matches!(found, Err(HistoryError::Illegal { sequence: 4, .. })));
+}
+
+#[test]
 fn what_was_done_is_neither_asked_for_nor_done_again() {
     let history = completed();
     let reserved = &history[..3];

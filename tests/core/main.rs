@@ -39,6 +39,7 @@ mod golden;
 
 mod blueprint;
 mod invariants;
+mod json_values;
 mod outcome;
 mod simulated_worker;
 mod world;

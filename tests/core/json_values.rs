@@ -1,0 +1,20 @@
+//! JSON that is carried along and looked into by nobody.
+
+use std::collections::HashSet;
+
+use skald::saga::json::Json;
+
+#[test]
+fn values_are_told_apart_by_their_texts() {
+    let texts = [Json::of(&1).unwrap(), Json::of(&"1").unwrap(), Json::null()];
+    assert_ne!(texts[0], texts[1]);
+    assert_eq!(texts[0], Json::of(&1).unwrap());
+    let digests: HashSet<u64> = texts.iter().map(digest).collect();
+    assert_eq!(digests.len(), texts.len());
+    assert_eq!(format!("{:?}", texts[1]), r#""1""#);
+}
+
+fn digest(value: &Json) -> u64 {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
+}
