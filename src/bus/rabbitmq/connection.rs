@@ -14,6 +14,7 @@ use lapin::{Connection, ConnectionProperties, Error, ErrorKind, Event};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::address::Address;
+use super::tame;
 use super::topology::Declared;
 use crate::ports::bus::BusError;
 
@@ -169,7 +170,7 @@ impl Dialler {
             .with_client_property("product".into(), "skald".into())
             .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
         let attempt = async {
-            let connection = Connection::connect_uri(address.uri(), properties).await?;
+            let connection = tame::connect(address.uri(), properties).await?;
             let line = Line::of(connection, address.clone());
             self.declared.declare_again(&line.connection).await?;
             Ok::<_, Error>(line)

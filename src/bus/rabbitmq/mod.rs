@@ -12,6 +12,7 @@
 //! | `in_flight` | which messages are confirmed, and which came back; pure |
 //! | `bundle` | many messages in one; pure |
 //! | `wire` | messages as AMQP has them |
+//! | `tame` | what comes in, made harmless for the client library |
 //! | `topology` | exchanges and queues |
 //! | `inspect` | looking at a broker without changing it |
 //! | `connection` | one connection: made, watched, made anew |
@@ -21,15 +22,16 @@
 
 mod acks;
 mod address;
-mod bundle;
+pub mod bundle;
 mod connection;
 mod consumer;
 mod desk;
 mod in_flight;
 pub mod inspect;
 mod publisher;
+mod tame;
 mod topology;
-mod wire;
+pub mod wire;
 
 use std::sync::{Mutex, PoisonError, mpsc as sync};
 use std::thread;

@@ -34,6 +34,10 @@ const PERSISTENT: u8 = 2;
 /// have to fit one frame.
 const MAX_REASON: usize = 1_000;
 
+/// The longest name of a queue and the longest routing key that are read from a header, in bytes: what
+/// AMQP allows. Names are index entries in the store, which takes no long ones.
+const MAX_NAME: usize = 255;
+
 /// The longest trace that is read, in bytes. W3C's have 55.
 const MAX_TRACE: usize = 255;
 
@@ -199,7 +203,7 @@ fn as_number(value: &AMQPValue) -> Option<i64> {
 fn death(headers: &FieldTable, routing_key: &str) -> Option<Death> {
     if let Some(reason) = header(headers, DEATH_REASON) {
         return Some(Death {
-            queue: header(headers, DEATH_QUEUE).unwrap_or_default(),
+            queue: name(header(headers, DEATH_QUEUE)).unwrap_or_default(),
             routing_key: routing_key.to_owned(),
             reason: cut(&reason),
         });
@@ -212,10 +216,15 @@ fn death(headers: &FieldTable, routing_key: &str) -> Option<Death> {
         _ => None,
     };
     Some(Death {
-        queue: header(last, "queue").unwrap_or_default(),
-        routing_key: key.unwrap_or_else(|| routing_key.to_owned()),
+        queue: name(header(last, "queue")).unwrap_or_default(),
+        routing_key: name(key).unwrap_or_else(|| routing_key.to_owned()),
         reason: cut(&header(last, "reason").unwrap_or_else(|| "unknown".to_owned())),
     })
+}
+
+/// A name that a queue may have; a longer one is none.
+fn name(given: Option<String>) -> Option<String> {
+    given.filter(|name| name.len() <= MAX_NAME)
 }
 
 fn cut(reason: &str) -> String {
