@@ -155,8 +155,9 @@ pub trait Ledger: Send + Sync {
     /// written; nothing is written then.
     fn commit(&self, batch: &Batch) -> Result<Vec<EntryOutcome>, StoreError>;
 
-    /// The sagas with these ids, in no order; unknown ids are left out. At most 1,000 at a time.
-    fn load(&self, ids: &[SagaId]) -> Result<Vec<Saga>, StoreError>;
+    /// The sagas of `shard` with these ids, in no order; unknown ids and those of other shards are left
+    /// out. At most 1,000 at a time.
+    fn load(&self, shard: Shard, ids: &[SagaId]) -> Result<Vec<Saga>, StoreError>;
 
     /// The sagas of `shard` that have not ended, by id, from the one after `after`.
     fn unfinished(

@@ -99,8 +99,8 @@ impl Ledger for Gate {
         Ok(outcomes)
     }
 
-    fn load(&self, ids: &[SagaId]) -> Result<Vec<Saga>, StoreError> {
-        self.inner.load(ids)
+    fn load(&self, shard: Shard, ids: &[SagaId]) -> Result<Vec<Saga>, StoreError> {
+        self.inner.load(shard, ids)
     }
 
     fn unfinished(

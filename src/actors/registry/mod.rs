@@ -168,10 +168,11 @@ impl Registry {
         let size = self.to_load.len().min(LOAD);
         let ids: Vec<SagaId> = self.to_load.drain(..size).collect();
         let (ledger, blocking) = (Arc::clone(&self.ledger), self.blocking.clone());
+        let shard = self.house.shard;
         let load = async move {
             let loaded = blocking.run({
                 let ids = ids.clone();
-                move || ledger.load(&ids)
+                move || ledger.load(shard, &ids)
             });
             (loaded.await, ids)
         };
@@ -224,7 +225,7 @@ impl Registry {
                     let reason = if saga.is_some() {
                         "its definition is not known here"
                     } else {
-                        "no such saga"
+                        "no such saga in this shard"
                     };
                     tracing::error!(sagaId = %id, reason, "a saga can't be woken");
                     for told in waiting {

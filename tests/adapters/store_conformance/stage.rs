@@ -49,7 +49,7 @@ impl Stage {
 
     /// A saga as it is stored.
     pub fn saga(&self, id: SagaId) -> Option<Saga> {
-        self.ledger.load(&[id]).unwrap().pop()
+        self.queries.saga(id).unwrap().map(|(saga, _)| saga)
     }
 
     /// An order as it is stored.

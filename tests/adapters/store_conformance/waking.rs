@@ -41,10 +41,12 @@ pub fn unknown_sagas_are_left_out(stage: Stage) {
     let owner = stage.owner();
     let known = [owner.place(1), owner.place(3)];
     let asked = [3, 2, 1].map(sample::saga_id);
-    let mut loaded = stage.ledger.load(&asked).unwrap();
+    let mut loaded = stage.ledger.load(0, &asked).unwrap();
     loaded.sort_by_key(|saga| saga.id);
     assert_eq!(loaded, known);
-    assert!(stage.ledger.load(&[]).unwrap().is_empty());
+    assert!(stage.ledger.load(0, &[]).unwrap().is_empty());
+    // A reply that somebody sent to the wrong queue must not wake a saga at the wrong owner.
+    assert!(stage.ledger.load(1, &asked).unwrap().is_empty(), "they are of another shard");
 }
 
 pub fn unfinished_sagas_come_by_id_and_page_by_page(stage: Stage) {

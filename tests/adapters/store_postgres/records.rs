@@ -112,7 +112,7 @@ fn what_can_not_be_read_is_reported_with_its_place() {
         let stores = open(&database.url());
         owner_of(&stores.ledger, 0).place(1);
         database.execute(&damage);
-        assert_corrupt(stores.ledger.load(&[id]), &id.to_string());
+        assert_corrupt(stores.ledger.load(0, &[id]), &id.to_string());
         assert_corrupt(stores.ledger.unfinished(0, None, 10), &id.to_string());
         assert_corrupt(stores.ledger.history_after(0, 0, 10), &id.to_string());
         assert_eq!(stores.queries.sagas(&SagaFilter::default(), None, 10).unwrap().len(), 1);

@@ -41,7 +41,7 @@ fn after(damage: &str) -> (tempfile::TempDir, Stores) {
 fn a_state_of_a_newer_format_is_reported_with_its_saga() {
     let (_root, stores) = after(&format!("UPDATE sagas SET format = {}", STATE_FORMAT + 1));
     let id = sample::saga_id(1);
-    assert_corrupt(stores.ledger.load(&[id]), &id.to_string());
+    assert_corrupt(stores.ledger.load(0, &[id]), &id.to_string());
     assert_corrupt(stores.ledger.unfinished(0, None, 10), &id.to_string());
     assert_corrupt(stores.ledger.history_after(0, 0, 10), &id.to_string());
     assert_corrupt(stores.queries.saga(id), &id.to_string());
@@ -56,7 +56,7 @@ fn an_event_of_a_newer_format_is_reported_with_its_place() {
     let place = format!("event 2 of saga {id}");
     assert_corrupt(stores.queries.history(id, 0, 10), &place);
     assert_corrupt(stores.ledger.history_after(0, 0, 10), &place);
-    assert!(stores.ledger.load(&[id]).is_ok());
+    assert!(stores.ledger.load(0, &[id]).is_ok());
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_birth_of_a_newer_format_is_reported_with_its_saga() {
     let newer = EVENT_FORMAT + 1;
     let (_root, stores) = after(&format!("UPDATE history SET format = {newer} WHERE sequence = 1"));
     let id = sample::saga_id(1);
-    assert_corrupt(stores.ledger.load(&[id]), &id.to_string());
+    assert_corrupt(stores.ledger.load(0, &[id]), &id.to_string());
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn whatever_is_wrong_with_a_row_is_an_error_and_no_panic() {
         "UPDATE history SET event = '\"sagaCompleted\"' WHERE sequence = 1",
     ] {
         let (_root, stores) = after(damage);
-        assert_corrupt(stores.ledger.load(&[id]), "saga");
+        assert_corrupt(stores.ledger.load(0, &[id]), "saga");
     }
     for damage in [
         "UPDATE sagas SET status = 'LOST'",

@@ -68,9 +68,9 @@ impl Ledger for Orchestrator {
         })
     }
 
-    fn load(&self, ids: &[SagaId]) -> Result<Vec<Saga>, StoreError> {
+    fn load(&self, shard: Shard, ids: &[SagaId]) -> Result<Vec<Saga>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        self.database.own_look(|connection| read::sagas(connection, &ids))
+        self.database.own_look(|connection| read::sagas(connection, Some(shard), &ids))
     }
 
     fn unfinished(
@@ -109,8 +109,10 @@ impl Ledger for Orchestrator {
             let mut ids: Vec<Uuid> = rows.iter().map(|(_, row)| row.saga).collect();
             ids.sort_unstable();
             ids.dedup();
-            let known: HashMap<SagaId, Saga> =
-                read::sagas(connection, &ids)?.into_iter().map(|saga| (saga.id, saga)).collect();
+            let known: HashMap<SagaId, Saga> = read::sagas(connection, None, &ids)?
+                .into_iter()
+                .map(|saga| (saga.id, saga))
+                .collect();
             rows.into_iter()
                 .map(|(seq, row)| {
                     let saga = known.get(&SagaId(row.saga)).cloned();

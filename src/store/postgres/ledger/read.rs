@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Json, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Json, Nullable, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::super::encode::{self, Document, Moment, corrupt, natural};
@@ -100,21 +100,23 @@ impl SagaRow {
     }
 }
 
-/// Reads sagas, in no order. The LIMIT keeps each birth a look-up by its saga: joined, all births
+/// Reads sagas, in no order; only those of `shard` if one is named. The LIMIT keeps each birth a look-up by its saga: joined, all births
 /// could be gone through for each saga.
 pub(in crate::store::postgres) fn sagas(
     connection: &mut PgConnection,
+    shard: Option<Shard>,
     ids: &[Uuid],
 ) -> Result<Vec<Saga>, Failure> {
     let rows: Vec<SagaRow> = Statement::new(
         "SELECT s.id, s.format, s.state, h.format AS birth_format, h.event AS birth
          FROM unnest(?) AS n (id)
-         JOIN skald_orchestrator.sagas AS s ON s.id = n.id
+         JOIN skald_orchestrator.sagas AS s ON s.id = n.id AND s.shard = coalesce(?, s.shard)
          CROSS JOIN LATERAL (
              SELECT format, event FROM skald_orchestrator.history
              WHERE saga = s.id AND sequence = 1 LIMIT 1) AS h",
     )
     .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Nullable<Integer>, _>(shard.map(i32::from))
     .load(connection)?;
     rows.into_iter().map(SagaRow::saga).collect()
 }

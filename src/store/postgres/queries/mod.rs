@@ -45,7 +45,8 @@ impl Queries for Orchestrator {
                 .select(SummaryRow::as_select())
                 .first(connection)
                 .optional()?;
-            let (Some(row), Some(saga)) = (row, read::sagas(connection, &[id.0])?.pop()) else {
+            let (Some(row), Some(saga)) = (row, read::sagas(connection, None, &[id.0])?.pop())
+            else {
                 return Ok(None);
             };
             Ok(Some((saga, row.summary()?)))

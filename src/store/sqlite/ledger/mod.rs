@@ -63,8 +63,8 @@ impl Ledger for Orchestrator {
         })
     }
 
-    fn load(&self, ids: &[SagaId]) -> Result<Vec<Saga>, StoreError> {
-        self.database.read(|connection| load(connection, ids))
+    fn load(&self, shard: Shard, ids: &[SagaId]) -> Result<Vec<Saga>, StoreError> {
+        self.database.read(|connection| load(connection, shard, ids))
     }
 
     fn unfinished(
@@ -97,7 +97,7 @@ impl Ledger for Orchestrator {
             ids.sort_unstable();
             ids.truncate(limit as usize);
             let ids: Vec<SagaId> = ids.into_iter().map(|id| SagaId(id.0)).collect();
-            load(connection, &ids)
+            load(connection, shard, &ids)
         })
     }
 
@@ -176,6 +176,21 @@ impl Ledger for Orchestrator {
     }
 }
 
-fn load(connection: &mut SqliteConnection, ids: &[SagaId]) -> Result<Vec<Saga>, Failure> {
-    ids.iter().filter_map(|id| read::saga(connection, Id(id.0)).transpose()).collect()
+fn load(
+    connection: &mut SqliteConnection,
+    shard: Shard,
+    ids: &[SagaId],
+) -> Result<Vec<Saga>, Failure> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids.iter().map(|id| Id(id.0)) {
+        let place: Option<i64> = sagas::table
+            .filter(sagas::id.eq(id))
+            .select(sagas::shard)
+            .first(connection)
+            .optional()?;
+        if place == Some(i64::from(shard)) {
+            found.extend(read::saga(connection, id)?);
+        }
+    }
+    Ok(found)
 }
