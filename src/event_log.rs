@@ -1,6 +1,7 @@
 //! A listener within the process: appends every domain event to a file.
 //!
-//! One line for each event, the JSON body as it was published. An event is acknowledged once it is
+//! One line for each event, the JSON body as it was published. What is no JSON is left out: anybody may
+//! publish to an exchange. An event is acknowledged once it is
 //! on the disk, so every event reaches the file at least once, whatever happens to the process; a
 //! repeat has the same `id`.
 
@@ -10,10 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::ports::bus::{Bus, BusError, DeadLetters, Delivery, Exchange, Lifetime, QueueSpec};
+use crate::ports::bus::{
+    Bus, BusError, DeadLetters, Delivery, Exchange, Lifetime, Message, QueueSpec,
+};
 use crate::ports::source::Source;
 use crate::saga::id::QueueName;
 
@@ -70,8 +74,7 @@ pub async fn write(mut events: Source, file: File) {
         events.recv_many(&mut batch, BATCH).await;
         let start = if cut_short { vec![b'\n'] } else { Vec::new() };
         let lines = batch.iter().fold(start, |mut lines, delivery| {
-            lines.extend_from_slice(&delivery.message.body);
-            lines.push(b'\n');
+            append(&mut lines, &delivery.message);
             lines
         });
         let file = Arc::clone(&file);
@@ -86,6 +89,21 @@ pub async fn write(mut events: Source, file: File) {
                 sleep(RETRY_AFTER).await;
                 batch.clear();
             }
+        }
+    }
+}
+
+/// Adds a line. In JSON a line break means nothing, so that a space may take its place.
+fn append(lines: &mut Vec<u8>, message: &Message) {
+    match serde_json::from_slice::<&RawValue>(&message.body) {
+        Ok(event) => {
+            let unbroken = |byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
+            lines.extend(event.get().bytes().map(unbroken));
+            lines.push(b'\n');
+        }
+        Err(error) => {
+            let (id, kind) = (&message.id, &message.kind);
+            tracing::warn!(id, kind, %error, "what is no event is not in the event log");
         }
     }
 }
