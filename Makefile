@@ -35,6 +35,18 @@ cluster: ## kill, suspend and cut off the nodes of a cluster of three brokers un
 	scripts/with-stack postgres -- cargo test --locked --all-features --test system -- cluster:: --ignored --nocapture \
 	  --test-threads 1
 
+# Which target `make fuzz` runs, all in turn if none is named, and for how long each.
+TARGET ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+SECONDS ?= 120
+
+.PHONY: fuzz
+fuzz: ## feed what reads messages, requests and settings with anything for SECONDS=120 each; TARGET=one
+	@command -v cargo-fuzz >/dev/null || { echo 'first: cargo install cargo-fuzz --locked'; exit 1; }
+	RUSTC_BOOTSTRAP=1 cargo fuzz build --sanitizer none
+	@for target in $(TARGET); do mkdir -p fuzz/target/found/$$target && \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(SECONDS) -timeout=5 -rss_limit_mb=1024 -max_len=8192 -print_final_stats=1 || exit 1; done
+
 .PHONY: interop
 interop: ## have stock clients of NestJS, golevelup, FastStream and CloudEvents talk to Skald, and run the dashboard's script
 	cargo build --locked

@@ -103,8 +103,12 @@ impl Sources {
         }
     }
 
-    /// The configuration that flags, `variables` and the file with this path and text come to.
-    fn resolve(
+    /// The configuration that flags, `variables` and the file with this path and text come to, and
+    /// where each setting comes from. Looks at nothing else.
+    ///
+    /// # Errors
+    /// When a setting is wrong or not known.
+    pub fn resolve(
         self,
         variables: impl Iterator<Item = (OsString, OsString)>,
         file: Option<(&str, &str)>,

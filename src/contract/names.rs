@@ -21,10 +21,12 @@ impl fmt::Display for MessageId {
 }
 
 impl MessageId {
-    /// Reads what [`Display`](fmt::Display) wrote.
+    /// Reads what [`Display`](fmt::Display) wrote. Each id has one spelling, for ids are compared as
+    /// texts.
     pub fn parse(text: &str) -> Option<Self> {
         let (saga, sequence) = text.split_once(':')?;
-        Some(Self { saga: saga.parse().ok()?, sequence: sequence.parse().ok()? })
+        let id = Self { saga: saga.parse().ok()?, sequence: sequence.parse().ok()? };
+        (id.to_string() == text).then_some(id)
     }
 }
 
@@ -80,6 +82,10 @@ mod tests {
             "x:1",
             "00000000-0000-0000-0000-000000000007",
             "00000000-0000-0000-0000-000000000007:x",
+            "00000000-0000-0000-0000-000000000007:+1",
+            "00000000-0000-0000-0000-000000000007:01",
+            "00000000000000000000000000000007:1",
+            "{00000000-0000-0000-0000-000000000007}:1",
         ] {
             assert_eq!(MessageId::parse(broken), None);
         }

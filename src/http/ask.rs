@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::body::JsonBody;
 use super::idempotency::Key;
+use super::params::as_given;
 use super::problem::{Kind, Problem};
 use super::services::Api;
 use crate::orders::submission::FieldFault;
@@ -163,7 +164,7 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<Sequence>, Problem> {
     }
     text.strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
-        .and_then(|version| version.parse().ok())
+        .and_then(as_given)
         .filter(|_| values.next().is_none())
         .map(Some)
         .ok_or_else(|| Problem::header("If-Match", "must be one ETag of the saga, such as \"7\""))

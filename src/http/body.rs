@@ -22,7 +22,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// Longer than 64 KiB take over any connection that is worth waiting for.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
-/// Longer messages are cut: they may quote the body.
+/// Longer messages and names are cut: they may quote the body.
 const MAX_DETAIL: usize = 200;
 
 /// A request's body, which says that it is JSON unless it is empty. It was not parsed yet.
@@ -41,8 +41,15 @@ impl FromRequest for JsonBody {
             let payload = payload
                 .await
                 .map_err(|error| Problem::new(Kind::MalformedBody, error.to_string()))?;
-            read(payload).await.map(Self)
+            read(payload).await.map(Self::from)
         })
+    }
+}
+
+impl From<Bytes> for JsonBody {
+    /// A body of at most [`MAX_BODY`] bytes that was received.
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
     }
 }
 
@@ -146,9 +153,14 @@ fn malformed(error: &serde_json::Error, pointer: String) -> Problem {
 /// The message without the place that serde_json adds to it, and not too long.
 fn without_place(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
-    match message.char_indices().nth(MAX_DETAIL) {
-        Some((end, _)) => format!("{}…", message.get(..end).unwrap_or_default()),
-        None => message.to_owned(),
+    cut(message)
+}
+
+/// A text that may be the body's, and not too long.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_DETAIL) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -162,7 +174,9 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     path.iter()
         .filter_map(|segment| match segment {
             Segment::Seq { index } => Some(format!("/{index}")),
-            Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+            Segment::Map { key } => {
+                Some(format!("/{}", cut(key).replace('~', "~0").replace('/', "~1")))
+            }
             Segment::Enum { .. } | Segment::Unknown => None,
         })
         .collect()

@@ -55,7 +55,11 @@ pub async fn cancel(
     }
 }
 
-fn reason(body: &JsonBody) -> Result<Reason, Problem> {
+/// Reads `{"reason": "…"}`, or nothing.
+///
+/// # Errors
+/// When the body is anything else, or the reason says nothing.
+pub fn reason(body: &JsonBody) -> Result<Reason, Problem> {
     let Cancel { reason: text } = if body.is_empty() { Cancel::default() } else { body.parse()? };
     if let Some(text) = &text {
         check_reason(text).map_err(|fault| Problem::invalid_fields([fault]))?;

@@ -62,12 +62,7 @@ pub async fn put(
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let id = product_id(&id)?;
-    let stock: Stock<'_> = body.parse()?;
-    let on_hand = stock.on_hand.get().parse().ok();
-    let Some(on_hand) = on_hand.filter(|on_hand| (0..=MAX_ON_HAND).contains(on_hand)) else {
-        let wanted = format!("must be a whole number from 0 to {MAX_ON_HAND}");
-        return Err(Problem::invalid_fields([Fault::at(Place::Pointer("/onHand".into()), wanted)]));
-    };
+    let on_hand = on_hand(&body)?;
     match call(&api, move |store| store.set_on_hand(&id, on_hand)).await? {
         StockSet::Set(product) => Ok(HttpResponse::Ok().json(ProductView::from(&product))),
         StockSet::BelowReserved(product) => Err(Problem::new(
@@ -75,6 +70,19 @@ pub async fn put(
             format!("{} pieces are reserved; onHand can't be less than that", product.reserved),
         )),
     }
+}
+
+/// Reads `{"onHand":N}`.
+///
+/// # Errors
+/// When the body is anything else, or N more than anybody has.
+pub fn on_hand(body: &JsonBody) -> Result<i64, Problem> {
+    let stock: Stock<'_> = body.parse()?;
+    let on_hand = stock.on_hand.get().parse().ok();
+    on_hand.filter(|on_hand| (0..=MAX_ON_HAND).contains(on_hand)).ok_or_else(|| {
+        let wanted = format!("must be a whole number from 0 to {MAX_ON_HAND}");
+        Problem::invalid_fields([Fault::at(Place::Pointer("/onHand".into()), wanted)])
+    })
 }
 
 /// `GET /v1/inventory/products/{productId}`.

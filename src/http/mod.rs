@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `edge`, `guard`, `meter`, `span` | what every request passes; which hosts and origins are let in; how long it took, for metrics and for traces |
 //! | `problem`, `problem_kind` | errors, RFC 9457 |
-//! | `body`, `params`, `page`, `prefer`, `idempotency`, `trace` | reading requests |
+//! | `body`, `params`, `page`, `prefer`, `idempotency`, `trace` | reading requests; `reading` shows it to those that have to try it out |
 //! | `archive` | what is over, from the cache |
 //! | `live` | streams that follow sagas |
 //! | `submit`, `orders`, `cancel`, `sagas`, `dead_letters`, `inventory`, `stats`, `nodes`, `health` | the resources |
@@ -43,6 +43,7 @@ mod params;
 mod prefer;
 mod problem;
 mod problem_kind;
+pub mod reading;
 mod saga_view;
 mod sagas;
 mod server;

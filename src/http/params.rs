@@ -1,6 +1,7 @@
 //! Parameters of the path and the query.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::str::FromStr;
 
 use actix_web::HttpRequest;
@@ -12,6 +13,10 @@ use super::problem::{Fault, Place, Problem};
 
 /// Longer than any id or business key that could be looked for.
 const MAX_TEXT: usize = 128;
+
+/// The most parameters that are told to be wrong because nobody knows them. An answer should not be much
+/// longer than its question.
+const MOST_UNKNOWN: usize = 20;
 
 /// The query of a request, taken apart parameter by parameter.
 ///
@@ -70,12 +75,11 @@ impl Params {
     }
 
     /// Takes `limit` and `cursor`.
-    pub fn page<C: FromStr>(&mut self) -> PageOf<C> {
+    pub fn page<C: FromStr + Display>(&mut self) -> PageOf<C> {
         let limit = self.read("limit", format!("must be from 1 to {MAX_LIMIT}"), |text| {
             text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
         });
-        let after = self
-            .read("cursor", "must be the nextCursor of the page before", |text| text.parse().ok());
+        let after = self.read("cursor", "must be the nextCursor of the page before", as_given);
         PageOf { limit: limit.unwrap_or(DEFAULT_LIMIT), after }
     }
 
@@ -84,7 +88,8 @@ impl Params {
     /// # Errors
     /// When a parameter was wrong, given twice, or is not known here.
     pub fn finish(mut self) -> Result<(), Problem> {
-        let unknown = self.given.into_iter().map(|(name, _)| {
+        let unknown = self.given.into_iter().take(MOST_UNKNOWN).map(|(name, _)| {
+            let name: String = name.chars().take(MAX_TEXT).collect();
             Fault::at(Place::Parameter(name.into()), "is not known here, or is given twice")
         });
         self.faults.extend(unknown);
@@ -95,6 +100,12 @@ impl Params {
         let place = self.given.iter().position(|(given, _)| given == name)?;
         Some(self.given.remove(place).1).filter(|text| !text.is_empty())
     }
+}
+
+/// Reads what the API gave out: each thing has one spelling, and what somebody made of it by hand is
+/// none of it.
+pub fn as_given<T: FromStr + Display>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|read: &T| read.to_string() == text)
 }
 
 /// Reads an id from the path.

@@ -7,6 +7,7 @@
 //! | `replies` | what is made of each form of answer |
 //! | `answered_twice` | that a second answer to one command harms nothing |
 //! | `poison` | that no body, however broken, breaks its reader |
+//! | `corpus` | the same of all that is read, with what the fuzzer in `fuzz/` kept |
 
 // A test that can't go on says so by panicking.
 #![allow(clippy::expect_used, clippy::panic, clippy::unimplemented, clippy::unwrap_used)]
@@ -17,6 +18,7 @@ mod story;
 
 mod answered_twice;
 mod cloudevents;
+mod corpus;
 mod golden;
 mod poison;
 mod replies;

@@ -28,7 +28,7 @@ use futures_util::Stream;
 
 pub use hub::Live;
 
-use super::params::Params;
+use super::params::{Params, as_given};
 use super::problem::Problem;
 use super::sagas::{find, path_saga};
 use super::services::Api;
@@ -63,14 +63,18 @@ pub async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpRespo
 /// What the client has seen: by the header of a stream that is resumed, or by the parameter.
 fn after(request: &HttpRequest) -> Result<Option<u64>, Problem> {
     let mut params = Params::of(request.query_string());
-    let given = params.read("after", "must be the id of an event", |text| text.parse().ok());
+    let given = params.read("after", "must be the id of an event", as_given);
     params.finish()?;
     Ok(last_event_id(request.headers())?.or(given))
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+/// The last event of a stream that broke off.
+///
+/// # Errors
+/// When the header is not the id of an event.
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
-    let id = value.to_str().ok().and_then(|text| text.parse().ok());
+    let id = value.to_str().ok().and_then(as_given);
     id.map(Some).ok_or_else(|| {
         Problem::header("Last-Event-ID", "must be the id of an event of this stream")
     })
