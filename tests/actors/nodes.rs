@@ -301,7 +301,7 @@ async fn an_answer_to_what_a_successor_asked_is_not_lost_at_a_deposed_node() {
     let is_there = |shard: &Shard| !ledger.history_after(*shard, 0, 1).unwrap().is_empty();
     let shard = (0..SHARDS).find(is_there).unwrap();
     let epoch = ledger.claim(shard).unwrap().epoch;
-    let saga = ledger.load(&[id]).unwrap().remove(0);
+    let saga = ledger.load(shard, &[id]).unwrap().remove(0);
     let reserved = Answer::Success(Json::null());
     let definition = definition().unwrap();
     let moved = turn::answer(&definition, (&saga, true), 2, reserved, SystemClock.now());
@@ -315,7 +315,8 @@ async fn an_answer_to_what_a_successor_asked_is_not_lost_at_a_deposed_node() {
     let correlation_id = Some(asked.clone());
     let command = Message { id: asked, correlation_id, ..(*reserve.message).clone() };
     inventory.answer(&command, WorkOutcome::Success(Json::null())).await;
-    until("the saga has ended", || ledger.load(&[id]).unwrap()[0].state.phase.is_end()).await;
+    until("the saga has ended", || ledger.load(shard, &[id]).unwrap()[0].state.phase.is_end())
+        .await;
     stop(node).await;
 }
 

@@ -66,23 +66,24 @@ pub fn models() -> Vec<Model> {
         new: false,
     };
     let none = Budget { crashes: 0, doubles: 0, losses: 0, wishes: 0, waits: 0 };
-    let one = Budget { crashes: 1, doubles: 1, losses: 1, wishes: 1, waits: 1 };
+    let (crash, loss) = (Budget { crashes: 1, ..none }, Budget { losses: 1, ..none });
+    let double = Budget { doubles: 1, ..none };
+    let model = |name, setting, budget| Model { name, setting, budget };
     vec![
-        Model {
-            name: "1 order, 2 nodes, one of each trouble",
-            setting: setting(2, 2, 1),
-            budget: one,
-        },
-        Model {
-            name: "2 orders on stock 1, a crash and a wish",
-            setting: setting(1, 1, 2),
-            budget: Budget { crashes: 1, wishes: 1, ..none },
-        },
-        Model {
-            name: "2 orders on stock 2, a loss and a wait",
-            setting: setting(1, 2, 2),
-            budget: Budget { losses: 1, waits: 1, ..none },
-        },
+        model("2 orders, stock 1, a crash", setting(1, 1, 2), crash),
+        model("2 orders, stock 2, a crash", setting(1, 2, 2), crash),
+        model("2 orders, stock 1, a loss", setting(1, 1, 2), loss),
+        model("2 orders, stock 2, a double", setting(1, 2, 2), double),
+        model(
+            "1 order, 2 nodes, a crash, a loss, time",
+            setting(2, 2, 1),
+            Budget { losses: 1, waits: 1, ..crash },
+        ),
+        model(
+            "1 order, 2 nodes, a crash, a double, a loss, a wish",
+            setting(2, 2, 1),
+            Budget { doubles: 1, losses: 1, wishes: 1, ..crash },
+        ),
     ]
 }
 

@@ -100,8 +100,8 @@ impl SagaRow {
     }
 }
 
-/// Reads sagas, in no order; only those of `shard` if one is named. The LIMIT keeps each birth a look-up by its saga: joined, all births
-/// could be gone through for each saga.
+/// Reads sagas, in no order; only those of `shard` if one is named. The LIMIT keeps each birth a
+/// look-up by its saga: joined, all births could be gone through for each saga.
 pub(in crate::store::postgres) fn sagas(
     connection: &mut PgConnection,
     shard: Option<Shard>,
