@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use skald::saga::definition::Direction;
-use skald::saga::effect::{IdempotencyKey, command, is_open, open_commands};
+use skald::saga::effect::{IdempotencyKey, asked_before, command, is_open, open_commands};
 use skald::saga::event::{Event, Setback};
 
 use crate::definitions::{DEADLINE_MS, REFUSED, SECOND, TIMEOUT_MS, order_like, trip};
@@ -152,4 +152,12 @@ fn a_key_has_one_spelling() {
         assert_eq!(IdempotencyKey::parse(&format!("{saga}:reserve:{other}")), None, "{other}");
     }
     assert_eq!(IdempotencyKey::parse(&format!("{}:reserve:1:do", saga.to_uppercase())), None);
+}
+
+#[test]
+fn what_was_asked_before_a_moment_is_asked_again_by_who_takes_over_then() {
+    let scenario = Scenario::of(order_like()).begins().expect_asked("reserve");
+    let asked = |since| asked_before(scenario.saga(), since).collect::<Vec<_>>();
+    assert!(asked(scenario.now).is_empty());
+    assert_eq!(asked(scenario.now.plus_millis(1)), [2]);
 }

@@ -23,6 +23,7 @@ mod scenario;
 mod sending;
 
 mod attention_scenarios;
+mod catalogue;
 mod command_scenarios;
 mod deadline_scenarios;
 mod forward_scenarios;
@@ -39,9 +40,10 @@ mod golden;
 
 mod blueprint;
 mod invariants;
-mod json_values;
+
 mod outcome;
 mod simulated_worker;
+mod values;
 mod world;
 
 mod garbage;

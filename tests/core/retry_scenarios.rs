@@ -3,14 +3,16 @@
 use serde_json::json;
 use skald::saga::definition::Step;
 use skald::saga::event::{AttentionCause, Doubt, Setback, core_reason::STEP_OUTCOME_UNKNOWN};
+use skald::saga::id::SagaId;
 use skald::saga::input::Ignored;
 use skald::saga::retry::RetryPolicy;
 use skald::saga::state::SagaStatus;
+use uuid::Uuid;
 
 use crate::definitions::{
     RETRY, SECOND, TIMEOUT_MS, checked, compensatable, order_like, pivot, retriable, trip,
 };
-use crate::scenario::Scenario;
+use crate::scenario::{SAGA, Scenario};
 
 /// An order whose reservation is asked for.
 fn reserving() -> Scenario {
@@ -200,4 +202,13 @@ fn a_step_that_must_succeed_is_asked_on_at_the_longest_pause_after_calling_for_a
         .expect_asked_again("mail", 50)
         .given_success("mail", json!(null))
         .expect_completed();
+}
+
+#[test]
+fn the_pauses_of_a_saga_are_the_same_on_every_node_and_in_every_version() {
+    let policy = RetryPolicy { jitter_percent: 50, ..RetryPolicy::default() };
+    let other = SagaId(Uuid::from_u128(SAGA.0.as_u128() ^ 0xf0f0_f0f0_0000_0000_f0f0_f0f0));
+    let pauses = |saga| [1, 2, 3, 4, 9].map(|attempt| policy.pause_ms(saga, attempt));
+    assert_eq!(pauses(SAGA), [667, 1285, 1765, 5291, 14424]);
+    assert_eq!(pauses(other), [476, 999, 2006, 4215, 26127]);
 }

@@ -1,8 +1,11 @@
-//! JSON that is carried along and looked into by nobody.
+//! Values that are carried along: JSON, ids, names.
 
 use std::collections::HashSet;
 
 use skald::saga::json::Json;
+use skald::saga::state::SagaStatus;
+
+use crate::scenario::SAGA;
 
 #[test]
 fn values_are_told_apart_by_their_texts() {
@@ -17,4 +20,17 @@ fn values_are_told_apart_by_their_texts() {
 fn digest(value: &Json) -> u64 {
     use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
     BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
+}
+
+#[test]
+fn an_id_is_shown_as_it_is_written() {
+    assert_eq!(format!("{SAGA:?}"), SAGA.to_string());
+}
+
+#[test]
+fn a_status_is_found_by_its_name() {
+    for status in SagaStatus::ALL {
+        assert_eq!(SagaStatus::parse(status.as_str()), Some(status));
+    }
+    assert_eq!(SagaStatus::parse("running"), None);
 }
