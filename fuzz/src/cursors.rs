@@ -7,8 +7,8 @@ use skald::http::reading::{MAX_LIMIT, Params, Problem, url_with};
 use skald::orders::{OrderId, ProductId};
 use skald::saga::id::{SagaId, Sequence};
 
-/// So many places of a cursor are tampered with.
-const PLACES: usize = 40;
+/// Cursors of up to so many bytes are tampered with, at each place.
+const SHORT: usize = 64;
 
 pub fn check(data: &[u8]) {
     let Ok(query) = std::str::from_utf8(data) else { return };
@@ -39,6 +39,9 @@ fn pages<C: FromStr + Display>(query: &str) {
     assert!(link.is_ascii() && !link.contains(['<', '>', '"', ' ']), "{link}");
     let again = read::<C>(link.split_once('?').unwrap().1);
     assert_eq!(again.unwrap(), (limit, Some(cursor.clone())), "{link}");
+    if cursor.len() > SHORT {
+        return;
+    }
     for tampered in tampered(&cursor) {
         let link = url_with("/v1/things", "", &[("cursor", &tampered)]);
         match read::<C>(link.split_once('?').unwrap().1) {
@@ -60,7 +63,7 @@ fn tampered(cursor: &str) -> Vec<String> {
         cursor.replace('-', ""),
         cursor.to_uppercase(),
     ];
-    for (at, character) in cursor.char_indices().take(PLACES) {
+    for (at, character) in cursor.char_indices() {
         let (before, after) = (&cursor[..at], &cursor[at + character.len_utf8()..]);
         texts.extend(["", "g", "7", "-"].map(|other| format!("{before}{other}{after}")));
     }

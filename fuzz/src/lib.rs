@@ -60,7 +60,8 @@ fn is_told(problem: &Problem) {
     is_reason(problem.detail());
     for fault in problem.faults() {
         is_reason(fault.detail());
-        assert!(fault.place().len() <= LONGEST_REASON, "{}", fault.place());
+        let place = fault.place();
+        assert!(place.len() <= LONGEST_REASON && !place.contains(char::is_control), "{place:?}");
     }
     let response = problem.error_response();
     assert!(response.status().is_client_error(), "{problem:?}");

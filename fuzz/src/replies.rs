@@ -14,8 +14,14 @@ use skald::saga::input::Answer;
 const LONGEST_CODE: usize = 64;
 const LONGEST_TEXT: usize = 200;
 
+/// The longest correlation id that comes over the wire, in bytes.
+const LONGEST_ID: usize = 255;
+
 pub fn check(data: &[u8]) {
     let (correlation_id, body) = super::head(data);
+    if correlation_id.len() > LONGEST_ID {
+        return;
+    }
     let message = message(&correlation_id, Bytes::copy_from_slice(body));
     let (id, answer) = match reply::read(&message) {
         Ok(read) => read,

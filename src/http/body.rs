@@ -156,12 +156,15 @@ fn without_place(message: &str) -> String {
     cut(message)
 }
 
-/// A text that may be the body's, and not too long.
+/// A text that may be the body's: not too long, and without what would break a line or colour a
+/// terminal.
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(MAX_DETAIL) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
+    let mut characters = text.chars().filter(|c| !c.is_control());
+    let mut cut: String = characters.by_ref().take(MAX_DETAIL).collect();
+    if characters.next().is_some() {
+        cut.push('…');
     }
+    cut
 }
 
 /// The member that a message is about though the reader stood at the object around it.

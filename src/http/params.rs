@@ -89,7 +89,8 @@ impl Params {
     /// When a parameter was wrong, given twice, or is not known here.
     pub fn finish(mut self) -> Result<(), Problem> {
         let unknown = self.given.into_iter().take(MOST_UNKNOWN).map(|(name, _)| {
-            let name: String = name.chars().take(MAX_TEXT).collect();
+            let plain = name.chars().filter(|c| !c.is_control());
+            let name: String = plain.take(MAX_TEXT).collect();
             Fault::at(Place::Parameter(name.into()), "is not known here, or is given twice")
         });
         self.faults.extend(unknown);

@@ -95,6 +95,23 @@ async fn a_message_quotes_only_a_little_of_the_body() {
     let reply = site.post("/v1/orders", &[], &body).await;
     let problem = reply.problem(422, "INVALID_FIELDS");
     assert!(problem["errors"][0]["detail"].as_str().unwrap().len() < 300);
+    assert!(problem["errors"][0]["pointer"].as_str().unwrap().len() < 300);
+    let body = ORDER.replace("\"userId\"", r#""a\n\u001b[31m":1,"userId""#);
+    let reply = site.post("/v1/orders", &[], &body).await;
+    let told = reply.fault(422, "INVALID_FIELDS", ("pointer", "/a[31m"));
+    assert!(told.starts_with("unknown field `a[31m`"), "{told}");
+}
+
+#[actix_web::test]
+async fn a_query_of_many_unknown_parameters_gets_a_short_answer() {
+    let site = Site::new();
+    let query: String = (0..3_000).map(|n| format!("p{n}&")).collect();
+    let reply = site.get(&format!("/v1/orders?{query}")).await;
+    let problem = reply.problem(400, "BAD_PARAMETER");
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 20);
+    let long = format!("/v1/orders?{}%0a%1b=1", "x".repeat(5_000));
+    let problem = site.get(&long).await.problem(400, "BAD_PARAMETER");
+    assert_eq!(problem["errors"][0]["parameter"].as_str().unwrap().len(), 128);
 }
 
 #[actix_web::test]
