@@ -22,6 +22,7 @@ mod drain;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod health;
+mod hostile;
 mod installation;
 mod kill;
 mod many;
