@@ -46,8 +46,11 @@ pub fn a_deposed_owner_writes_nothing(stage: Stage) {
 
 pub fn a_shard_that_nobody_claimed_is_not_written_to(stage: Stage) {
     let impostor = Owner { shard: 1, ..stage.owner() };
-    let outcome = impostor.commit(vec![sample::placed(1)]);
-    assert!(matches!(outcome, Err(StoreError::Deposed { shard: 1, .. })), "{outcome:?}");
+    let without_epoch = Owner { shard: 1, epoch: 0, ..stage.owner() };
+    for nobody in [impostor, without_epoch] {
+        let outcome = nobody.commit(vec![sample::placed(1)]);
+        assert!(matches!(outcome, Err(StoreError::Deposed { shard: 1, .. })), "{outcome:?}");
+    }
     assert_eq!(stage.saga(sample::saga_id(1)), None);
 }
 

@@ -34,7 +34,9 @@ pub fn of_two_entries_under_one_key_the_second_is_a_repeat(stage: Stage) {
 pub fn an_order_that_was_stored_before_conflicts_even_under_its_own_key(stage: Stage) {
     let owner = stage.owner();
     owner.write(claimed(1, "key"));
-    assert_eq!(owner.commit(vec![claimed(1, "key")]), Ok(vec![EntryOutcome::Conflict]));
+    for owner in [owner, stage.owner_of(1)] {
+        assert_eq!(owner.commit(vec![claimed(1, "key")]), Ok(vec![EntryOutcome::Conflict]));
+    }
 }
 
 pub fn the_oldest_keys_are_forgotten_first_and_no_more_than_asked(stage: Stage) {

@@ -6,9 +6,10 @@ use super::doubt::Known;
 use crate::ports::ledger::{Batch, Claim, Entry, EntryOutcome, OrderChange, Shard};
 use crate::saga::id::{SagaId, Sequence, Timestamp};
 
-/// Whether a batch is of the shard's owner, whose epoch is `found` in the shard's row.
+/// Whether a batch is of the shard's owner, whose epoch is `found` in the shard's row; 0 where nobody
+/// ever owned it.
 pub fn owns(batch: &Batch, found: i64) -> bool {
-    batch.epoch == found || seeded!(NoFence)
+    (found > 0 && batch.epoch == found) || seeded!(NoFence)
 }
 
 /// Where a saga is stored, and how far it has come.

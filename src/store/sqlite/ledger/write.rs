@@ -1,5 +1,6 @@
 //! Writing one entry of a batch: all of it, or nothing.
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 
@@ -110,8 +111,7 @@ fn born(
     if let Some(OrderChange::Placed(_, Some(claim))) = &entry.order
         && let Some(answer) = orders::stored_answer(connection, &claim.key)?
     {
-        let exists = version(connection, shard, saga.id)?.is_some();
-        return Ok(Some(match exists {
+        return Ok(Some(match is_known(connection, saga.id)? {
             true => EntryOutcome::Conflict,
             false => EntryOutcome::Replayed(answer),
         }));
@@ -182,6 +182,11 @@ fn stand_still(
     let expected = integer(entry.expected)?;
     let found = version(connection, shard, entry.saga.id)?;
     Ok((found != Some(expected)).then_some(EntryOutcome::Conflict))
+}
+
+/// Whether there is such a saga, in whatever shard.
+fn is_known(connection: &mut SqliteConnection, saga: SagaId) -> QueryResult<bool> {
+    diesel::select(exists(sagas::table.filter(sagas::id.eq(Id(saga.0))))).get_result(connection)
 }
 
 fn version(
