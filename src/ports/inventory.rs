@@ -41,7 +41,8 @@ pub struct InventoryChange {
     pub records: BTreeMap<RecordKey, WorkRecord>,
     /// By how much each product's reserved amount changes; summed over the batch.
     pub reserved: BTreeMap<ProductId, i64>,
-    /// Records that hold something from now on; written after `released`.
+    /// Records that hold something from now on; written after `released`. Each was written before, or
+    /// is among `records`.
     pub held: BTreeMap<RecordKey, Holding>,
     /// Records that give up what they held so far; a record may be in `held` as well, with something
     /// new.

@@ -5,8 +5,8 @@ use fastrand::Rng;
 use crate::profile::{Profile, Trouble};
 use crate::world::World;
 use crate::world::broker::DEAD;
+use crate::world::desk::Luck;
 use crate::world::env::Arrival;
-use crate::world::hands::Luck;
 use crate::world::house::Fate;
 use crate::world::step::{Step, unsteady_queues};
 

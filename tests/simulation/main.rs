@@ -10,6 +10,7 @@
 //! | `faults` | the kinds of faults, counted |
 //! | `profile`, `chaos`, `run_seed`, `seeds` | the simulation: what a seed's world is like, what happens in it, one run, many |
 //! | `model`, `models`, `fingerprint` | the exhaustive check |
+//! | `equivalence` | that the simulated stores behave like the real ones |
 //! | `run` | the program of `make sim` and `make model` |
 
 // A test that can't go on says so by panicking.
@@ -22,6 +23,7 @@
 )]
 
 mod chaos;
+mod equivalence;
 mod faults;
 mod fingerprint;
 #[path = "../core/invariants.rs"]

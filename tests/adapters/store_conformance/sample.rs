@@ -115,24 +115,33 @@ pub fn born(n: u64, definition: &str, key: &str) -> Entry {
     entry
 }
 
-/// What `input` does to a saga one second after its newest event.
-fn decided(saga: &Saga, input: &Input) -> Entry {
-    let now = second(saga.state.version + saga.id.0.as_u64_pair().0 % 4096);
+/// A moment after a saga's newest event.
+pub fn after(saga: &Saga) -> Timestamp {
+    second(saga.state.version + saga.id.0.as_u64_pair().0 % 4096)
+}
+
+/// What `input` does to a saga at `now`; none where it does nothing.
+pub fn brought(saga: &Saga, input: &Input, now: Timestamp) -> Option<Entry> {
     let Ok(Decision::Moved(moved)) = decide(&definition().unwrap(), saga, input, now) else {
-        panic!("nothing happens to {saga:?}");
+        return None;
     };
     let order = brought_by(&moved.events).map(|(Outcome { status, reason }, at)| {
         let order: OrderInput<'_> = saga.birth.input.read().unwrap();
         OrderChange::Settled { id: order.order_id, status, reason, at }
     });
-    Entry {
+    Some(Entry {
         expected: saga.state.version,
         events: moved.events,
         saga: moved.saga,
         status_before: Some(saga.state.status()),
         order,
         inputs: Vec::new(),
-    }
+    })
+}
+
+/// What `input` does to a saga one second after its newest event.
+fn decided(saga: &Saga, input: &Input) -> Entry {
+    brought(saga, input, after(saga)).unwrap_or_else(|| panic!("nothing happens to {saga:?}"))
 }
 
 fn answered(saga: &Saga, answer: Answer) -> Entry {

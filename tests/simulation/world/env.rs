@@ -18,7 +18,7 @@ use super::broker::{
     Broker, DEAD, Flight, Held, INVENTORY, NOTIFICATION, Parcel, Publisher, REPLIES, Told,
 };
 use super::customers::Customer;
-use super::hands::{Post, Warehouse};
+use super::desk::{Post, Warehouse};
 use super::rules::Rules;
 use super::store::Store;
 use crate::faults::{Fault, Faults};

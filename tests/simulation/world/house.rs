@@ -215,7 +215,7 @@ impl House {
             .collect();
         for id in loading {
             let Some(Slot::Loading(waiting)) = self.sagas.remove(&id) else { continue };
-            match around.env.store.sagas.get(&id).map(|row| row.saga.clone()) {
+            match around.env.store.load(self.shard, id).cloned() {
                 Some(saga) => {
                     self.awake(id, Some(saga));
                     waiting.into_iter().for_each(|tell| self.tell(id, tell, around));

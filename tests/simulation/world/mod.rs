@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `node`, `house` | a node, and a shard at a node: thin shells around `skald::journal`, as the actors are |
 //! | `worker`, `hands` | a worker's process around the shipped workers and the runtime's rules |
-//! | `store` | the orchestrator's store; the other stores are in `hands` |
+//! | `store`, `desk` | the orchestrator's store; those of the workers |
 //! | `broker` | queues, deliveries, wires, confirms |
 //! | `customers` | who orders |
 //! | `env` | all that lies outside of the processes, and the watch over it |
@@ -15,6 +15,7 @@
 pub mod broker;
 pub mod calm;
 pub mod customers;
+pub mod desk;
 pub mod env;
 pub mod hands;
 pub mod house;
@@ -32,8 +33,8 @@ use skald::saga::id::Timestamp;
 use crate::faults::Faults;
 use broker::Broker;
 use customers::{Asking, Customer};
+use desk::{Post, Warehouse};
 use env::{Env, Seen};
-use hands::{Post, Warehouse};
 use node::Node;
 use rules::Rules;
 use store::Store;

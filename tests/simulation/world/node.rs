@@ -116,8 +116,7 @@ impl Node {
     pub fn leave(mut self, env: &mut Env) {
         let shards: Vec<Shard> = self.houses.keys().copied().collect();
         shards.iter().for_each(|shard| self.halt(*shard, env));
-        env.store.release(self.id, &shards);
-        env.store.leases.remove(&self.id);
+        env.store.leave(self.id);
         self.crash(env);
     }
 

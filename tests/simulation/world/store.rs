@@ -160,11 +160,18 @@ impl Store {
         }
         for (input, outcome) in &entry.inputs {
             let found = self.inputs.iter_mut().find(|row| row.input.id == *input);
-            if let Some(row) = found.filter(|row| row.outcome.is_none()) {
+            // What is wanted of another saga is not this one's to settle.
+            let is_open = |row: &&mut InputRow| row.input.saga == id && row.outcome.is_none();
+            if let Some(row) = found.filter(is_open) {
                 row.outcome = Some(outcome.clone());
             }
         }
         EntryOutcome::Written(first_seq)
+    }
+
+    /// A saga of this shard.
+    pub fn load(&self, shard: Shard, id: SagaId) -> Option<&Saga> {
+        self.sagas.get(&id).filter(|row| row.shard == shard).map(|row| &row.saga)
     }
 
     pub fn history_after(&self, shard: Shard, seq: Seq, limit: u32) -> Vec<HistoryRow> {
@@ -301,5 +308,11 @@ impl Store {
             let row = &mut self.shards[usize::from(shard)];
             row.owner = row.owner.filter(|owner| *owner != node);
         }
+    }
+    /// Gives up all shards of a node, and forgets it.
+    pub fn leave(&mut self, node: NodeId) {
+        let all: Vec<Shard> = (0..self.shards.len() as Shard).collect();
+        self.release(node, &all);
+        self.leases.remove(&node);
     }
 }

@@ -16,8 +16,9 @@ use skald::workers::runtime::batch::{Batch, next_batch, work};
 use skald::workers::runtime::replies::{Next, next};
 
 use super::broker::{Connection, Held, INVENTORY, NOTIFICATION, Parcel, Publisher};
+use super::desk::Luck;
 use super::env::Env;
-use super::hands::{Luck, Rejected, Worked, at_post, deliveries, in_warehouse};
+use super::hands::{Rejected, Worked, at_post, deliveries, in_warehouse};
 use crate::faults::Fault;
 use crate::promises;
 
