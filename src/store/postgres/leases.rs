@@ -38,6 +38,13 @@ const CLAIM: &str = "
 const RELEASE: &str = "
     UPDATE skald_orchestrator.shards SET owner = NULL WHERE shard = ANY (?) AND owner = ?";
 
+/// In order, as with [`LOCK`].
+const LEAVE: &str = "
+    UPDATE skald_orchestrator.shards SET owner = NULL FROM (
+        SELECT shard FROM skald_orchestrator.shards
+        WHERE owner = ? ORDER BY shard FOR UPDATE) AS mine
+    WHERE shards.shard = mine.shard";
+
 /// Each shard with its owner, if that one lives.
 const OWNERS: &str = "
     SELECT shards.shard, nodes.id AS owner
@@ -127,8 +134,9 @@ impl Leases for Orchestrator {
     }
 
     fn leave(&self, node: NodeId) -> Result<(), StoreError> {
-        // A shard without a living owner is anybody's, so this gives them all up.
         self.database.own_write(|connection| {
+            // A shard without a living owner is anybody's, but a renewal may come late.
+            Statement::new(LEAVE).bind::<SqlUuid, _>(node).execute(connection)?;
             Statement::new("DELETE FROM skald_orchestrator.nodes WHERE id = ?")
                 .bind::<SqlUuid, _>(node)
                 .execute(connection)?;

@@ -96,6 +96,14 @@ pub fn a_node_that_leaves_is_forgotten_with_its_leases(stage: Stage) {
     assert_eq!(census.owners, [None, None, Some(id(2)), None]);
 }
 
+pub fn a_renewal_that_comes_after_its_node_has_left_brings_no_shard_back(stage: Stage) {
+    stage.leases.renew(&node(1), LONG).unwrap();
+    stage.leases.claim(id(1), &[0, 1]).unwrap();
+    stage.leases.leave(id(1)).unwrap();
+    let census = stage.leases.renew(&node(1), LONG).unwrap();
+    assert_eq!(census.owners, vec![None; SHARDS.into()]);
+}
+
 pub fn of_claims_at_the_same_time_one_is_granted(stage: Stage) {
     (1..=4).for_each(|n| drop(stage.leases.renew(&node(n), LONG).unwrap()));
     let claimed: Vec<usize> = std::thread::scope(|scope| {

@@ -124,6 +124,7 @@ macro_rules! store_conformance {
                 the_shards_of_a_node_whose_lease_ran_out_are_anybodys
                 a_node_gives_up_only_what_it_owns
                 a_node_that_leaves_is_forgotten_with_its_leases
+                a_renewal_that_comes_after_its_node_has_left_brings_no_shard_back
                 of_claims_at_the_same_time_one_is_granted
             }
             listing_letters {
