@@ -82,6 +82,10 @@ bench: ## measure this machine: sagas/s embedded and on PostgreSQL and RabbitMQ,
 demo: ## a thousand orders through the embedded Skald
 	cargo run --release --locked -- demo --orders 1000
 
+.PHONY: mutants
+mutants: ## change the core in small ways, and tell what its tests don't notice (cargo install cargo-mutants)
+	scripts/mutants
+
 # How many seeds `make sim` runs, from which on, and on how many cores.
 SEEDS ?= 1000000
 FROM ?= 0
