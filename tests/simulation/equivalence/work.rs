@@ -122,8 +122,13 @@ impl<'a> Works<'a> {
         match errand {
             Errand::Goods(goods) => {
                 let commands: Vec<_> = goods.iter().map(|goods| goods.command()).collect();
-                let answers =
-                    self.same(errand, |at| at.inventory.handle(&commands, self.now.get()))?;
+                let answers = self.same(errand, |at| {
+                    let answers = at.inventory.handle(&commands, self.now.get());
+                    answers
+                        .into_iter()
+                        .map(|answer| answer.map_err(without_cause))
+                        .collect::<Vec<_>>()
+                })?;
                 self.note_answers(&answers);
             }
             Errand::Mails { .. } => self.mails(errand)?,
@@ -272,4 +277,11 @@ impl<'a> Works<'a> {
             }
         }
     }
+}
+
+/// Why a command will never be done, without the words of the database. A transaction that no shipped
+/// worker makes may have left less reserved than is held; giving that back is refused.
+fn without_cause(Poison(why): Poison) -> Poison {
+    const REFUSED: &str = "the inventory store refused a row";
+    Poison(if why.starts_with(REFUSED) { REFUSED.to_owned() } else { why })
 }
