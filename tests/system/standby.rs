@@ -24,7 +24,10 @@ const SOME: usize = 100;
 fn nothing_accepted_is_lost_when_a_synchronous_standby_takes_over() {
     let mut primary = PrivateServer::start();
     let standby = primary.with_standby();
-    connect(&primary.url("postgres")).batch_execute("CREATE DATABASE shop").unwrap();
+    let mut anywhere = connect(&primary.url("postgres"));
+    // The standby is asked first, and has to know the database to say that it is no primary.
+    anywhere.batch_execute("SET synchronous_commit = remote_apply").unwrap();
+    anywhere.batch_execute("CREATE DATABASE shop").unwrap();
     // Whichever comes first, the primary is found.
     let places = format!("{},{}", standby.place(), primary.place());
     let store = format!("postgres://postgres:{PASSWORD}@{places}/shop?sslmode=disable");
