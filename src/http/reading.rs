@@ -11,5 +11,5 @@ pub use super::live::last_event_id;
 pub use super::page::{MAX_LIMIT, PageOf, url_with};
 pub use super::params::Params;
 pub use super::prefer::Wait;
-pub use super::problem::{Fault, Problem};
+pub use super::problem::{Fault, Kind, Problem};
 pub use super::trace::Trace;

@@ -112,10 +112,11 @@ fn letters(node: &mut Connection) -> BTreeMap<String, Value> {
     }
 }
 
-/// Publishes everything.
+/// Publishes everything, and waits until the broker has it.
 fn flood(url: &str, hostile: &[Hostile]) {
     let mut publisher = Publisher::connect(url);
     hostile.iter().for_each(|it| publisher.publish(&it.parcel));
+    publisher.finish();
 }
 
 /// Waits until there are as many dead letters as there have to be.

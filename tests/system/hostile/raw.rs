@@ -1,6 +1,7 @@
 //! A publisher that knows so little of AMQP that it can send what no library would: texts that are no
 //! texts, tables without a floor.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -38,8 +39,11 @@ pub struct Parcel {
     pub body: Vec<u8>,
 }
 
-/// A connection with one channel.
-pub struct Publisher(TcpStream);
+/// A connection with one channel, and how much was published on it.
+pub struct Publisher {
+    stream: TcpStream,
+    sent: u64,
+}
 
 impl Publisher {
     pub fn connect(url: &str) -> Self {
@@ -48,8 +52,8 @@ impl Publisher {
         let stream = TcpStream::connect(authority).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.set_nodelay(true).unwrap();
-        let mut publisher = Self(stream);
-        publisher.0.write_all(b"AMQP\0\0\x09\x01").unwrap();
+        let mut publisher = Self { stream, sent: 0 };
+        publisher.stream.write_all(b"AMQP\0\0\x09\x01").unwrap();
         publisher.expect(START);
         let (user, password) = address.account();
         let login = long(format!("\0{user}\0{password}").as_bytes());
@@ -68,7 +72,7 @@ impl Publisher {
         publisher
     }
 
-    /// Publishes a message and waits until the broker has it.
+    /// Publishes a message.
     pub fn publish(&mut self, parcel: &Parcel) {
         let exchange = short(parcel.exchange.as_bytes());
         let publish = [&[0, 0][..], &exchange, &short(&parcel.routing_key), &[0]].concat();
@@ -90,7 +94,18 @@ impl Publisher {
         given().for_each(|(_, value)| header.extend(value));
         self.frame(HEADER, 1, &header);
         parcel.body.chunks(FRAME_MAX - 8).for_each(|chunk| self.frame(BODY, 1, chunk));
-        self.expect(ACK);
+        self.sent += 1;
+    }
+
+    /// Waits until the broker has all that was published.
+    pub fn finish(mut self) {
+        let mut open: BTreeSet<u64> = (1..=self.sent).collect();
+        while !open.is_empty() {
+            let ack = self.expect(ACK);
+            let (tag, multiple) =
+                (u64::from_be_bytes(ack[4..12].try_into().unwrap()), ack[12] == 1);
+            open.retain(|it| if multiple { *it > tag } else { *it != tag });
+        }
     }
 
     fn call(&mut self, channel: u16, (class, method): (u16, u16), arguments: &[u8]) {
@@ -101,22 +116,22 @@ impl Publisher {
     fn frame(&mut self, kind: u8, channel: u16, payload: &[u8]) {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let start = [&[kind][..], &channel.to_be_bytes(), &length].concat();
-        self.0.write_all(&[&start[..], payload, &[FRAME_END]].concat()).unwrap();
+        self.stream.write_all(&[&start[..], payload, &[FRAME_END]].concat()).unwrap();
     }
 
-    /// Reads the next method, which must be this one.
-    fn expect(&mut self, wanted: (u16, u16)) {
+    /// Reads the next method, which must be this one, and tells what it says.
+    fn expect(&mut self, wanted: (u16, u16)) -> Vec<u8> {
         loop {
             let mut start = [0; 7];
-            self.0.read_exact(&mut start).unwrap();
+            self.stream.read_exact(&mut start).unwrap();
             let length = u32::from_be_bytes(start[3..].try_into().unwrap()) as usize;
             let mut payload = vec![0; length + 1];
-            self.0.read_exact(&mut payload).unwrap();
+            self.stream.read_exact(&mut payload).unwrap();
             if start[0] == METHOD {
                 let number = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
                 let told = String::from_utf8_lossy(&payload);
                 assert_eq!((number(0), number(2)), wanted, "{told}");
-                return;
+                return payload;
             }
         }
     }
