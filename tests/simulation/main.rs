@@ -73,6 +73,7 @@ fn every_world_of_one_order_a_crash_and_a_loss_keeps_the_promises() {
             new: false,
         },
         budget: Budget { crashes: 1, doubles: 0, losses: 1, wishes: 0, waits: 0 },
+        whole: true,
     };
     let found = check(&model, 1_000_000, 1);
     assert!(found.broken.is_none(), "{found:?}");

@@ -39,6 +39,8 @@ pub struct Model {
     pub name: &'static str,
     pub setting: Setting,
     pub budget: Budget,
+    /// Whether all of its worlds are seen; else it is too large for that.
+    pub whole: bool,
 }
 
 /// What was found.
@@ -68,7 +70,8 @@ pub fn models() -> Vec<Model> {
     let none = Budget { crashes: 0, doubles: 0, losses: 0, wishes: 0, waits: 0 };
     let (crash, loss) = (Budget { crashes: 1, ..none }, Budget { losses: 1, ..none });
     let double = Budget { doubles: 1, ..none };
-    let model = |name, setting, budget| Model { name, setting, budget };
+    let model = |name, setting, budget| Model { name, setting, budget, whole: true };
+    let (two_nodes, one) = (setting(2, 2, 1), Budget { doubles: 1, losses: 1, wishes: 1, ..crash });
     vec![
         model("2 orders, stock 1, a crash", setting(1, 1, 2), crash),
         model("2 orders, stock 2, a crash", setting(1, 2, 2), crash),
@@ -76,14 +79,33 @@ pub fn models() -> Vec<Model> {
         model("2 orders, stock 2, a double", setting(1, 2, 2), double),
         model(
             "1 order, 2 nodes, a crash, a loss, time",
-            setting(2, 2, 1),
+            two_nodes.clone(),
             Budget { losses: 1, waits: 1, ..crash },
         ),
         model(
-            "1 order, 2 nodes, a crash, a double, a loss, a wish",
-            setting(2, 2, 1),
-            Budget { doubles: 1, losses: 1, wishes: 1, ..crash },
+            "1 order, 2 nodes, a crash, a double, a loss",
+            two_nodes.clone(),
+            Budget { wishes: 0, ..one },
         ),
+        model(
+            "1 order, 2 nodes, a crash, a double, a wish",
+            two_nodes.clone(),
+            Budget { losses: 0, ..one },
+        ),
+        model(
+            "1 order, 2 nodes, a crash, a loss, a wish",
+            two_nodes.clone(),
+            Budget { doubles: 0, ..one },
+        ),
+        model(
+            "1 order, 2 nodes, a double, a loss, a wish",
+            two_nodes.clone(),
+            Budget { crashes: 0, ..one },
+        ),
+        Model {
+            whole: false,
+            ..model("1 order, 2 nodes, a crash, a double, a loss, a wish", two_nodes, one)
+        },
     ]
 }
 

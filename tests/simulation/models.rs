@@ -11,7 +11,7 @@ pub fn all(most: usize) -> bool {
     for model in models() {
         let found = check(&model, most, threads);
         tell(&model, &found);
-        clean &= found.broken.is_none() && found.complete;
+        clean &= found.broken.is_none() && (found.complete || !model.whole);
         states += found.states;
         seconds += found.took.as_secs_f64();
     }
