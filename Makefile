@@ -103,4 +103,4 @@ sim-seed: ## run one SEED=… twice, and print the shortest story of what it bre
 
 .PHONY: model
 model: ## go through every world of a few small settings, with and without known mistakes
-	$(SIMULATION) model 1000000
+	$(SIMULATION) model 10000000

@@ -4,12 +4,13 @@
 //! journal commits at once, and a busy one commits many sagas with one fsync.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use crate::ports::StoreError;
 use crate::ports::ledger::{Entry, EntryOutcome};
 
 /// How much a journal holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Entries in one transaction. A batch of this size takes some tens of milliseconds to write,
     /// which bounds the latency that batching adds.
@@ -33,6 +34,13 @@ pub struct Ticketed<T> {
     pub ticket: T,
 }
 
+/// Tickets tell entries apart.
+impl<T: Hash> Hash for Ticketed<T> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.ticket.hash(hasher);
+    }
+}
+
 /// An entry whose outcome is known.
 #[derive(Debug)]
 pub struct Settled<T> {
@@ -45,7 +53,7 @@ pub struct Settled<T> {
 }
 
 /// Gathers entries into transactions, one at a time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Batcher<T> {
     limits: Limits,
     waiting: VecDeque<Ticketed<T>>,

@@ -5,7 +5,7 @@ use crate::ports::StoreError;
 use crate::ports::ledger::{Batch, Entry, EntryOutcome, Marks, Shard};
 
 /// Writes a shard that was claimed under an epoch, one transaction at a time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Writer<T> {
     batcher: Batcher<T>,
     shard: Shard,

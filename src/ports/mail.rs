@@ -19,7 +19,7 @@ pub struct Mail {
 }
 
 /// Why a mail was not sent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum MailError {
     /// Not now; it may have been sent.
     #[error("the mail could not be sent now: {0}")]

@@ -1,12 +1,21 @@
 //! What tells two worlds apart, in 64 bits.
 
 use std::hash::{Hash, Hasher};
+use std::mem::discriminant;
+
+use skald::contract::message::{Message, Outgoing};
+use skald::contract::poke::is_poke;
+use skald::ports::leases::NodeId;
+use skald::ports::ledger::Batch;
 
 use crate::world::World;
-use crate::world::broker::Parcel;
-use crate::world::house::{House, Slot, Tell};
+use crate::world::broker::{Connection, Flight, Held, Parcel, Publisher, Queue};
+use crate::world::customers::{Asking, Customer};
+use crate::world::env::Env;
+use crate::world::house::{House, Slot, Tell, Then, Transaction};
 use crate::world::node::Node;
-use crate::world::worker::{Stage, Worker};
+use crate::world::store::InputRow;
+use crate::world::worker::{Mails, Reply, Stage, Worker};
 
 /// A fast hash of good quality (the mixing of wyhash, Wang Yi 2019): no one attacks a model.
 #[derive(Default)]
@@ -65,112 +74,212 @@ fn bag<T: Hash>(values: impl Iterator<Item = T>) -> u64 {
     values.map(|value| digest(&value)).fold(0, u64::wrapping_add)
 }
 
-/// The digest of a world.
+/// The digest of a world. Worlds with the same digest differ at most by what connections, deliveries,
+/// tags and actors are numbered, and by what nothing that can happen depends on.
 pub fn fingerprint(world: &World) -> u64 {
     let mut mixer = Mixer::default();
     let env = &world.env;
-    env.now.hash(&mut mixer);
-    for row in &env.store.shards {
-        (row.epoch, row.owner, row.marks, row.digest).hash(&mut mixer);
-    }
-    for row in env.store.sagas.values() {
-        (row.saga.id, &row.saga.state).hash(&mut mixer);
-    }
-    for row in &env.store.inputs {
-        (row.input.saga, &row.input.request, &row.outcome).hash(&mut mixer);
-    }
-    (&env.store.letters, &env.store.leases).hash(&mut mixer);
+    (env.now, &env.lives).hash(&mut mixer);
+    of_store(world, &mut mixer);
     (&env.warehouse, &env.post, &env.seen).hash(&mut mixer);
-    for customer in &env.customers {
-        (customer.state, customer.told).hash(&mut mixer);
+    let names = Names(world);
+    for Customer { state, tries, told, .. } in &env.customers {
+        let waits = match state {
+            Asking::Waiting(connection) => Some(names.connection(*connection)),
+            Asking::Idle | Asking::Told => None,
+        };
+        (discriminant(state), waits, tries, told).hash(&mut mixer);
     }
-    for queue in &env.broker.queues {
-        bag(queue.ready.iter().map(of_parcel)).hash(&mut mixer);
-        bag(queue.unsettled.iter().map(|(to, parcel)| (to, of_parcel(parcel)))).hash(&mut mixer);
-    }
-    bag(env.broker.said.iter()).hash(&mut mixer);
-    bag(env
-        .broker
-        .flights
-        .iter()
-        .map(|flight| (flight.from, flight.tag, &flight.outgoing.message.id)))
-    .hash(&mut mixer);
-    for (batch, _) in &env.loose {
-        (batch.shard, batch.epoch, batch.marks, batch.entries.len()).hash(&mut mixer);
-        for entry in &batch.entries {
-            (entry.saga.id, &entry.saga.state).hash(&mut mixer);
-        }
+    names.of_broker(&mut mixer);
+    for (batch, doubt) in &env.loose {
+        of_batch(batch, &mut mixer);
+        (batch.shard, batch.epoch, doubt).hash(&mut mixer);
     }
     for node in &world.nodes {
         node.is_some().hash(&mut mixer);
-        node.iter().for_each(|node| of_node(node, &mut mixer));
+        node.iter().for_each(|node| names.of_node(node, &mut mixer));
     }
     for worker in &world.workers {
         worker.is_some().hash(&mut mixer);
-        worker.iter().for_each(|worker| of_worker(worker, &mut mixer));
+        worker.iter().for_each(|worker| names.of_worker(worker, &mut mixer));
     }
     mixer.finish()
 }
 
-fn of_parcel(parcel: &Parcel) -> (&str, &str, u32) {
-    (&parcel.message.id, &parcel.message.kind, parcel.redeliveries)
+fn of_store(world: &World, mixer: &mut Mixer) {
+    let Env { store, now, .. } = &world.env;
+    let runs = |id: &NodeId| world.nodes.iter().flatten().any(|node| node.id == *id);
+    for row in &store.shards {
+        // A process that is gone can't come back to what it owned.
+        let owner = row.owner.filter(|owner| store.lives(*owner, *now) || runs(owner));
+        (row.epoch, owner, row.marks, row.digest).hash(mixer);
+    }
+    bag(store.leases.iter().filter(|(_, until)| **until > *now)).hash(mixer);
+    for row in store.sagas.values() {
+        (row.saga.id, &row.saga.state).hash(mixer);
+    }
+    for InputRow { input, outcome, .. } in &store.inputs {
+        (input.saga, &input.request, input.if_version, outcome).hash(mixer);
+    }
+    store.letters.hash(mixer);
 }
 
-fn of_node(node: &Node, mixer: &mut Mixer) {
-    (node.connection, node.stalled, node.trusted_until, node.ahead).hash(mixer);
-    (&node.queues, &node.horizon, node.rewound).hash(mixer);
-    for house in node.houses.values() {
-        of_house(house, mixer);
+fn of_batch(batch: &Batch, mixer: &mut Mixer) {
+    (batch.marks, batch.entries.len()).hash(mixer);
+    for entry in &batch.entries {
+        (entry.saga.id, entry.expected, &entry.events, &entry.inputs).hash(mixer);
     }
 }
 
-fn of_house(house: &House, mixer: &mut Mixer) {
-    (house.shard, house.writer.epoch(), house.writer.waiting(), house.paused, house.away)
-        .hash(mixer);
-    (&house.outbox, &house.doubt, &house.in_hand, house.asks_again).hash(mixer);
-    if let Some(transaction) = &house.under_way {
-        let result = transaction.result.as_ref().map(Result::is_ok);
-        (transaction.batch.marks, transaction.batch.entries.len(), result).hash(mixer);
+fn of_parcel(parcel: &Parcel) -> ((&str, &str), u32, bool) {
+    (of_message(&parcel.message), parcel.redeliveries, parcel.kept)
+}
+
+/// Each poke has an id of its own, by which nobody goes.
+fn of_message(message: &Message) -> (&str, &str) {
+    (if is_poke(message) { "" } else { &message.id }, &message.kind)
+}
+
+/// Says of what is numbered what it is.
+struct Names<'a>(&'a World);
+
+impl Names<'_> {
+    /// Whose connection it is; 0 of one that is gone.
+    fn connection(&self, connection: Connection) -> usize {
+        let nodes = self.0.nodes.iter().map(|node| node.as_ref().map(|node| node.connection));
+        let workers = self.0.workers.iter().map(|worker| worker.as_ref().map(|at| at.connection));
+        let mut all = nodes.chain(workers);
+        all.position(|known| known == Some(connection)).map_or(0, |place| place + 1)
     }
-    for (id, slot) in &house.sagas {
-        (id, house.timers.due(*id)).hash(mixer);
-        match slot {
-            Slot::Loading(waiting) => waiting.iter().for_each(|tell| of_tell(tell, mixer)),
-            Slot::Awake(actor) => {
-                let state = actor.saga.as_ref().map(|saga| &saga.state);
-                (state, actor.busy, actor.writes, actor.just_read).hash(mixer);
-                actor.inbox.iter().for_each(|tell| of_tell(tell, mixer));
+
+    /// What is held, and by whom; nothing if it went back when a connection broke.
+    fn held(&self, held: Held) -> Option<u64> {
+        let unsettled = &self.0.env.broker.queues[held.queue].unsettled;
+        let is_it = |(to, parcel): &&(Connection, Parcel)| {
+            (*to, parcel.id) == (held.connection, held.parcel)
+        };
+        let (to, parcel) = unsettled.iter().find(is_it)?;
+        Some(digest(&(held.queue, self.connection(*to), of_parcel(parcel))))
+    }
+
+    fn reply(&self, reply: &Reply) -> u64 {
+        let message = &reply.outgoing.message;
+        digest(&(self.held(reply.command), of_message(message), reply.unroutable))
+    }
+
+    /// Who publishes something, and what it is to him.
+    fn published(&self, from: Publisher, tag: u64) -> u64 {
+        match from {
+            Publisher::House { connection, shard, epoch } => match self.connection(connection) {
+                0 => 0,
+                by => digest(&(by, shard, epoch, tag)),
+            },
+            Publisher::Worker { connection } => {
+                let mut workers = self.0.workers.iter().flatten();
+                let by = workers.find(|worker| worker.connection == connection);
+                let reply = by.and_then(|by| by.replies.get(&tag));
+                reply.map_or(0, |reply| self.reply(reply))
+            }
+            Publisher::Nobody => 0,
+        }
+    }
+
+    fn of_broker(&self, mixer: &mut Mixer) {
+        let broker = &self.0.env.broker;
+        for Queue { ready, unsettled, missing } in &broker.queues {
+            bag(ready.iter().map(of_parcel)).hash(mixer);
+            let held =
+                unsettled.iter().map(|(to, parcel)| (self.connection(*to), of_parcel(parcel)));
+            (bag(held), missing).hash(mixer);
+        }
+        let said = broker.said.iter();
+        bag(said.map(|said| (self.published(said.to, said.tag), said.settlement))).hash(mixer);
+        let flights = broker.flights.iter().map(|Flight { from, tag, outgoing }| {
+            let Outgoing { routing_key, message, .. } = outgoing;
+            (self.published(*from, *tag), routing_key, of_message(message))
+        });
+        flights.for_each(|flight| flight.hash(mixer));
+    }
+
+    fn of_node(&self, node: &Node, mixer: &mut Mixer) {
+        (node.id, node.stalled, node.trusted_until, node.ahead).hash(mixer);
+        (&node.queues, &node.horizon, node.rewound).hash(mixer);
+        for house in node.houses.values() {
+            self.of_house(house, mixer);
+        }
+    }
+
+    fn of_house(&self, house: &House, mixer: &mut Mixer) {
+        (house.shard, &house.writer, house.paused, house.away).hash(mixer);
+        (&house.outbox, &house.doubt, &house.in_hand, house.asks_again).hash(mixer);
+        house.under_way.is_some().hash(mixer);
+        if let Some(Transaction { batch, result }) = &house.under_way {
+            of_batch(batch, mixer);
+            result.as_ref().map(|result| format!("{result:?}")).hash(mixer);
+        }
+        for (id, slot) in &house.sagas {
+            (id, house.timers.due(*id), discriminant(slot)).hash(mixer);
+            match slot {
+                Slot::Loading(waiting) => waiting.iter().for_each(|tell| self.of_tell(tell, mixer)),
+                Slot::Awake(actor) => {
+                    let state = actor.saga.as_ref().map(|saga| &saga.state);
+                    (state, actor.busy.map(|then| self.then(then))).hash(mixer);
+                    (actor.just_read, actor.writes, actor.inbox.len()).hash(mixer);
+                    actor.inbox.iter().for_each(|tell| self.of_tell(tell, mixer));
+                }
             }
         }
     }
-}
 
-fn of_tell(tell: &Tell, mixer: &mut Mixer) {
-    match tell {
-        Tell::Answer { to, answer, held } => (to, answer, held).hash(mixer),
-        Tell::Due => mixer.write_u8(1),
-        Tell::Input(input) => input.hash(mixer),
+    fn then(&self, then: Then) -> u64 {
+        match then {
+            Then::Answer(held) => digest(&self.held(held)),
+            Then::Born(_) | Then::Nothing | Then::Input(_) => digest(&then),
+        }
     }
-}
 
-fn of_worker(worker: &Worker, mixer: &mut Mixer) {
-    (worker.connection, worker.ahead).hash(mixer);
-    bag(worker.replies.values().map(|reply| (reply.command, &reply.outgoing.message.id)))
-        .hash(mixer);
-    bag(worker.paused.iter().map(|reply| (reply.command, &reply.outgoing.message.id))).hash(mixer);
-    worker.waiting.iter().for_each(|(held, _)| held.hash(mixer));
-    match &worker.stage {
-        Stage::Idle => mixer.write_u8(0),
-        Stage::Claimed(mails) => {
-            mails.at.hash(mixer);
-            mails.batch.iter().for_each(|(held, _)| held.hash(mixer));
+    fn of_tell(&self, tell: &Tell, mixer: &mut Mixer) {
+        match tell {
+            Tell::Answer { to, answer, held } => (to, answer, self.held(*held)).hash(mixer),
+            Tell::Due => mixer.write_u8(1),
+            Tell::Input(input) => input.hash(mixer),
         }
-        Stage::Posted(mails, results) => {
-            (mails.at, results.iter().filter(|result| result.is_ok()).count()).hash(mixer);
-            mails.batch.iter().for_each(|(held, _)| held.hash(mixer));
+    }
+
+    fn of_worker(&self, worker: &Worker, mixer: &mut Mixer) {
+        worker.ahead.hash(mixer);
+        bag(worker.replies.values().map(|reply| self.reply(reply))).hash(mixer);
+        bag(worker.paused.iter().map(|reply| self.reply(reply))).hash(mixer);
+        self.of_deliveries(worker.waiting.iter(), mixer);
+        discriminant(&worker.stage).hash(mixer);
+        match &worker.stage {
+            Stage::Idle => {}
+            Stage::Claimed(mails) => self.of_mails(mails, mixer),
+            Stage::Posted(mails, results) => {
+                self.of_mails(mails, mixer);
+                results.hash(mixer);
+            }
+            Stage::Done(done) => done.iter().for_each(|(held, reply)| {
+                let reply = reply.as_ref().map(|reply| of_message(&reply.message));
+                (self.held(*held), reply).hash(mixer);
+            }),
         }
-        Stage::Done(done) => done
-            .iter()
-            .for_each(|(held, reply)| (held, reply.as_ref().map(|r| &r.message.id)).hash(mixer)),
+    }
+
+    fn of_mails(&self, mails: &Mails, mixer: &mut Mixer) {
+        mails.at.hash(mixer);
+        self.of_deliveries(mails.batch.iter(), mixer);
+        mails.parts.iter().for_each(|part| part.as_ref().ok().hash(mixer));
+    }
+
+    fn of_deliveries<'a>(
+        &self,
+        deliveries: impl Iterator<Item = &'a (Held, Parcel)>,
+        mixer: &mut Mixer,
+    ) {
+        for (held, parcel) in deliveries {
+            (self.held(*held), of_parcel(parcel)).hash(mixer);
+        }
+        mixer.write_u8(0);
     }
 }

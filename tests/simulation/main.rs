@@ -9,7 +9,7 @@
 //! | `promises` | what must hold after each step, and in the end |
 //! | `faults` | the kinds of faults, counted |
 //! | `profile`, `chaos`, `run_seed`, `seeds` | the simulation: what a seed's world is like, what happens in it, one run, many |
-//! | `model`, `models`, `fingerprint` | the exhaustive check |
+//! | `model`, `fingerprint` | the exhaustive check |
 //! | `equivalence` | that the simulated stores behave like the real ones |
 //! | `run` | the program of `make sim` and `make model` |
 
@@ -28,8 +28,6 @@ mod faults;
 mod fingerprint;
 #[path = "../core/invariants.rs"]
 mod invariants;
-// The long runs use more of these.
-#[allow(dead_code)]
 mod model;
 mod profile;
 mod promises;
@@ -38,7 +36,7 @@ mod run_seed;
 mod seeds;
 mod world;
 
-use model::{Budget, Model, check};
+use model::{Budget, Model, check, unlike};
 use run_seed::run;
 use world::Setting;
 
@@ -60,22 +58,37 @@ fn a_seed_runs_the_same_every_time() {
     }
 }
 
+fn one_order(nodes: usize, budget: Budget) -> Model {
+    let setting = Setting {
+        nodes,
+        workers: 1,
+        stock: 1,
+        orders: vec![(1, true)],
+        command_deliveries: 20,
+        new: false,
+    };
+    Model { name: "1 order", setting, budget }
+}
+
+const NONE: Budget = Budget { crashes: 0, doubles: 0, losses: 0, wishes: 0, expiries: 0, waits: 0 };
+
 #[test]
 fn every_world_of_one_order_a_crash_and_a_loss_keeps_the_promises() {
-    let model = Model {
-        name: "1 order, a crash and a loss",
-        setting: Setting {
-            nodes: 1,
-            workers: 1,
-            stock: 1,
-            orders: vec![(1, true)],
-            command_deliveries: 20,
-            new: false,
-        },
-        budget: Budget { crashes: 1, doubles: 0, losses: 1, wishes: 0, waits: 0 },
-        whole: true,
-    };
-    let found = check(&model, 1_000_000, 1);
+    let found = check(&one_order(1, Budget { crashes: 1, losses: 1, ..NONE }), 1_000_000);
     assert!(found.broken.is_none(), "{found:?}");
     assert!(found.complete && found.states > 500, "{found:?}");
+}
+
+#[test]
+fn worlds_that_count_as_the_same_lead_on_to_the_same_worlds() {
+    let takeover = Budget { crashes: 1, expiries: 1, ..NONE };
+    let models = [
+        one_order(2, Budget { wishes: 1, ..takeover }),
+        one_order(1, Budget { losses: 1, doubles: 1, ..NONE }),
+        one_order(2, Budget { losses: 1, waits: 1, ..takeover }),
+    ];
+    for model in models {
+        let two = unlike(&model, 1_500);
+        assert!(two.is_none(), "of {model:?} these two are not the same: {two:#?}");
+    }
 }

@@ -16,7 +16,6 @@ mod fingerprint;
 #[path = "../core/invariants.rs"]
 mod invariants;
 mod model;
-mod models;
 mod profile;
 mod promises;
 mod run_seed;
@@ -24,6 +23,10 @@ mod seeds;
 mod world;
 
 use std::process::ExitCode;
+
+/// As in the shipped program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -33,9 +36,10 @@ fn main() -> ExitCode {
         ("seeds", [first, count]) => seeds::many(*first, *count),
         ("seed", [seed]) => seeds::one(*seed),
         ("bugs", [within]) => seeds::bugs(*within),
-        ("model", [most]) => models::all(*most as usize),
+        ("model", [most]) => model::all::all(*most as usize),
+        ("model", [most, place]) => model::all::one(*most as usize, *place as usize),
         _ => {
-            println!("simulation seeds FIRST COUNT | seed SEED | bugs WITHIN");
+            println!("simulation seeds FIRST COUNT | seed SEED | bugs WITHIN | model MOST [PLACE]");
             return ExitCode::FAILURE;
         }
     };

@@ -61,7 +61,8 @@ fn mark(world: &World, step: Step, hasher: &mut impl Hasher) {
     step.hash(hasher);
     let env = &world.env;
     let positions = env.store.shards.iter().map(|row| row.last_seq()).sum::<u64>();
-    (positions, env.now, env.ids, env.broker.parcels, env.broker.flights.len()).hash(hasher);
+    (positions, env.now, env.store.inputs.len(), env.broker.parcels, env.broker.flights.len())
+        .hash(hasher);
 }
 
 /// Tells a story in a profile's world from its beginning; tells what it breaks, if anything.

@@ -51,7 +51,7 @@ impl Claims {
 }
 
 /// How a command of a batch goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Its step is claimed; its mail is to be sent.
     Send,

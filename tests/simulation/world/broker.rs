@@ -24,6 +24,8 @@ pub struct Parcel {
     pub id: u32,
     pub message: Arc<Message>,
     pub redeliveries: u32,
+    /// Whether it is decided that it is neither lost nor doubled before it is delivered.
+    pub kept: bool,
 }
 
 /// What a consumer holds of a delivery.
@@ -114,12 +116,13 @@ impl Broker {
 
     pub fn put(&mut self, queue: usize, message: Arc<Message>) {
         self.parcels += 1;
-        let parcel = Parcel { id: self.parcels, message, redeliveries: 0 };
+        let parcel = Parcel { id: self.parcels, message, redeliveries: 0, kept: false };
         self.queues[queue].ready.push(parcel);
     }
 
     pub fn deliver(&mut self, queue: usize, index: usize, to: Connection) -> (Held, Parcel) {
-        let parcel = self.queues[queue].ready.remove(index);
+        let mut parcel = self.queues[queue].ready.remove(index);
+        parcel.kept = false;
         self.queues[queue].unsettled.push((to, parcel.clone()));
         (Held { queue, connection: to, parcel: parcel.id }, parcel)
     }
@@ -143,6 +146,7 @@ impl Broker {
 
     fn came_back(&mut self, queue: usize, mut parcel: Parcel) -> bool {
         parcel.redeliveries += 1;
+        parcel.kept = false;
         let dies = queue < DEAD && parcel.redeliveries > self.command_deliveries;
         if dies {
             self.bury(queue, &parcel.message, "delivery_limit".to_owned());

@@ -3,7 +3,6 @@
 use super::World;
 use super::env::Broken;
 use super::step::Step;
-use super::worker::Worker;
 use crate::faults::Fault;
 use crate::promises;
 
@@ -37,7 +36,7 @@ impl World {
         for n in 0..self.workers.len() {
             self.take(Step::StartWorker { worker: n });
         }
-        self.workers.iter_mut().flatten().for_each(|worker: &mut Worker| worker.ahead = 0);
+        self.workers.iter_mut().flatten().for_each(|worker| worker.ahead = 0);
     }
 
     /// Lets the world run without faults until all is done, and checks what must be true then. Tells

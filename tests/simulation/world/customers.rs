@@ -4,13 +4,14 @@ use skald::orders::money::Currency;
 use skald::orders::{Item, Order, OrderId, OrderStatus};
 use skald::ports::ledger::{Claim, StoredAnswer};
 use skald::saga::id::{SagaId, Timestamp};
-use uuid::Uuid;
 
 use super::broker::Connection;
+use super::env::number;
 
 /// A customer with one order.
 #[derive(Clone, Debug)]
 pub struct Customer {
+    pub place: usize,
     pub items: Vec<Item>,
     pub email: Option<String>,
     pub key: String,
@@ -33,8 +34,9 @@ pub enum Asking {
 
 impl Customer {
     /// The order as a node makes it of a submission, with new ids.
-    pub fn order(&self, ids: (Uuid, Uuid), now: Timestamp) -> (Order, Claim) {
-        let (id, saga) = (OrderId(ids.0), SagaId(ids.1));
+    pub fn order(&self, now: Timestamp) -> (Order, Claim) {
+        let id = number(self.tries, self.place);
+        let (id, saga) = (OrderId(id), SagaId(id));
         let order = Order {
             id,
             saga,

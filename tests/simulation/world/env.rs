@@ -20,6 +20,7 @@ use super::broker::{
 use super::customers::Customer;
 use super::desk::{Post, Warehouse};
 use super::rules::Rules;
+use super::shared::Shared;
 use super::store::Store;
 use crate::faults::{Fault, Faults};
 use crate::promises;
@@ -32,15 +33,16 @@ pub type Broken = String;
 pub struct Env {
     pub rules: Arc<Rules>,
     pub now: Timestamp,
-    pub store: Store,
-    pub warehouse: Warehouse,
-    pub post: Post,
-    pub broker: Broker,
+    pub store: Shared<Store>,
+    pub warehouse: Shared<Warehouse>,
+    pub post: Shared<Post>,
+    pub broker: Shared<Broker>,
     pub customers: Vec<Customer>,
     /// Transactions whose process is gone; the database may still carry them out.
     pub loose: Vec<(Batch, Doubt)>,
-    pub seen: Seen,
-    pub ids: u64,
+    pub seen: Shared<Seen>,
+    /// How often each node was started.
+    pub lives: Vec<u32>,
     pub faults: Faults,
     pub broken: Option<Broken>,
 }
@@ -67,11 +69,21 @@ pub enum Arrival {
     Full,
 }
 
+/// An id that says nothing of what happened before, so that worlds that are alike have the same ids.
+pub fn number(high: u32, low: usize) -> Uuid {
+    Uuid::from_u128(u128::from(high) << 64 | low as u128)
+}
+
 impl Env {
-    /// A new id; ids sort by birth.
-    pub fn id(&mut self) -> Uuid {
-        self.ids += 1;
-        Uuid::from_u128(u128::from(self.ids))
+    /// The id of a node in a new life.
+    pub fn node_id(&mut self, place: usize) -> Uuid {
+        self.lives[place] += 1;
+        number(self.lives[place], place)
+    }
+
+    /// The id of the next input.
+    pub fn input_id(&self) -> Uuid {
+        number(self.store.inputs.len() as u32, 0)
     }
 
     pub fn violated(&mut self, what: impl FnOnce() -> Broken) {
@@ -184,10 +196,8 @@ impl Env {
 
     /// Stores a dead letter; tells in which shard a notice waits now.
     pub fn bury(&mut self, mut letter: DeadLetter) -> Option<Shard> {
-        letter.id = self.id();
         if let Some(notice) = &mut letter.notice {
-            notice.id = Uuid::from_u128(u128::from(self.ids + 1));
-            self.ids += 1;
+            notice.id = self.input_id();
         }
         self.store.bury(letter)
     }

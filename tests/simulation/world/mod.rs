@@ -9,20 +9,27 @@
 //! | `broker` | queues, deliveries, wires, confirms |
 //! | `customers` | who orders |
 //! | `env` | all that lies outside of the processes, and the watch over it |
-//! | `step` | what can happen next |
+//! | `shared` | what makes copies of a world cheap |
+//! | `step` | what can happen |
+//! | `possible` | what of it can happen next without faults |
+//! | `deliver`, `trouble` | how messages reach their processes; how processes and connections end |
 //! | `calm` | the end of all faults |
 
 pub mod broker;
 pub mod calm;
 pub mod customers;
+mod deliver;
 pub mod desk;
 pub mod env;
 pub mod hands;
 pub mod house;
 pub mod node;
+mod possible;
 pub mod rules;
+pub mod shared;
 pub mod step;
 pub mod store;
+mod trouble;
 pub mod worker;
 
 use std::sync::Arc;
@@ -33,10 +40,11 @@ use skald::saga::id::Timestamp;
 use crate::faults::Faults;
 use broker::Broker;
 use customers::{Asking, Customer};
-use desk::{Post, Warehouse};
-use env::{Env, Seen};
+use desk::Warehouse;
+use env::Env;
 use node::Node;
 use rules::Rules;
+use shared::Shared;
 use store::Store;
 use worker::{Trade, Worker};
 
@@ -47,8 +55,8 @@ const BEGINNING: Timestamp = Timestamp(1_780_000_000_000_000);
 #[derive(Clone)]
 pub struct World {
     pub env: Env,
-    pub nodes: Vec<Option<Node>>,
-    pub workers: Vec<Option<Worker>>,
+    pub nodes: Vec<Option<Shared<Node>>>,
+    pub workers: Vec<Option<Shared<Worker>>>,
 }
 
 /// What a world is made of.
@@ -73,6 +81,7 @@ impl World {
             let item = Item { product: "harp".into(), quantity: *quantity, price: 999 };
             Customer {
                 items: vec![item],
+                place: n,
                 email: has_address.then(|| "ada@example.org".to_owned()),
                 key: format!("key-{n}"),
                 state: Asking::Idle,
@@ -84,14 +93,14 @@ impl World {
         warehouse.products.insert("harp".into(), (setting.stock, 0));
         let mut env = Env {
             now: BEGINNING,
-            store: Store::new(rules.shards),
-            warehouse,
-            post: Post::default(),
-            broker: Broker::new(rules.shards, setting.command_deliveries),
+            store: Shared::new(Store::new(rules.shards)),
+            warehouse: Shared::new(warehouse),
+            post: Shared::default(),
+            broker: Shared::new(Broker::new(rules.shards, setting.command_deliveries)),
             customers: customers.collect(),
             loose: Vec::new(),
-            seen: Seen::default(),
-            ids: 0,
+            seen: Shared::default(),
+            lives: vec![0; setting.nodes],
             faults: Faults::default(),
             broken: None,
             rules,
@@ -103,10 +112,11 @@ impl World {
                 env.broker.queues[trade.queue()].missing = true;
                 None
             }
-            false => Some(Worker::start(trade, &mut env)),
+            false => Some(Shared::new(Worker::start(trade, &mut env))),
         });
         let workers = workers.collect();
-        let nodes = (0..setting.nodes).map(|_| Some(Node::start(&mut env))).collect();
+        let nodes =
+            (0..setting.nodes).map(|node| Some(Shared::new(Node::start(node, &mut env)))).collect();
         Self { env, nodes, workers }
     }
 

@@ -45,9 +45,9 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn start(env: &mut Env) -> Self {
+    pub fn start(place: usize, env: &mut Env) -> Self {
         let mut node = Self {
-            id: env.id(),
+            id: env.node_id(place),
             connection: env.broker.connect(),
             ahead: 0,
             stalled: false,

@@ -1,23 +1,20 @@
-//! What can happen next in the world: one step at a time.
+//! What can happen in the world: one step at a time.
 
 use skald::orders::definition::reason::CANCELLED_BY_CUSTOMER;
-use skald::ports::door::{Admitted, NewInput, Request};
+use skald::ports::door::Request;
 use skald::ports::ledger::Shard;
 use skald::saga::event::Reason;
-use skald::saga::state::SagaStatus;
 
 use super::World;
-use super::broker::{DEAD, INVENTORY, NOTIFICATION, Publisher, REPLIES, Said, Told};
+use super::broker::{DEAD, INVENTORY, NOTIFICATION, REPLIES};
 use super::customers::Asking;
 use super::desk::Luck;
 use super::env::Arrival;
 use super::house::{Fate, House};
 use super::node::Node;
+use super::shared::Shared;
 use super::worker::{Stage, Trade, Worker};
 use crate::faults::Fault;
-
-/// How many commands a worker holds that it has not begun.
-const PREFETCH: usize = 4;
 
 /// One step. Numbers name places; a step that finds nothing there changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +87,8 @@ pub enum Step {
     Lose { queue: usize, index: usize },
     /// A message is doubled by the broker.
     Double { queue: usize, index: usize },
+    /// A message is neither lost nor doubled by the broker.
+    Keep { queue: usize, index: usize },
     /// A node's clock is set.
     SetNodeClock { node: usize, ahead_ms: i64 },
     /// A worker's clock is set.
@@ -103,104 +102,6 @@ pub enum Step {
 }
 
 impl World {
-    /// Lists the steps by which the world goes on without faults; of those that differ by a place in a
-    /// queue, the first.
-    pub fn possible(&self, steps: &mut Vec<Step>) {
-        let nodes = self.nodes.iter().enumerate();
-        for (n, node) in nodes.filter_map(|(n, node)| Some((n, node.as_ref()?))) {
-            if !node.stalled {
-                self.possible_at_node(n, node, steps);
-            }
-        }
-        let workers = self.workers.iter().enumerate();
-        for (n, worker) in workers.filter_map(|(n, worker)| Some((n, worker.as_ref()?))) {
-            self.possible_at_worker(n, worker, steps);
-        }
-        if !self.env.broker.flights.is_empty() {
-            steps.push(Step::Arrive { flight: 0, arrival: Arrival::Fine });
-        }
-        if !self.env.broker.said.is_empty() {
-            steps.push(Step::Hear { said: 0 });
-        }
-        if !self.env.loose.is_empty() {
-            steps.push(Step::EndLate { commits: false });
-        }
-    }
-
-    fn possible_at_node(&self, n: usize, node: &Node, steps: &mut Vec<Step>) {
-        for (&shard, house) in &node.houses {
-            self.possible_at_house(n, node, (shard, house), steps);
-        }
-        if node.wants_poll(&self.env) {
-            steps.push(Step::Poll { node: n });
-        }
-        if !self.env.broker.queues[DEAD].ready.is_empty() {
-            steps.push(Step::Collect { node: n, index: 0 });
-        }
-        if !node.houses.is_empty() {
-            let customers = self.env.customers.iter().enumerate();
-            let idle = customers.filter(|(_, customer)| customer.state == Asking::Idle);
-            steps.extend(idle.map(|(customer, _)| Step::Submit { customer, node: n }));
-        }
-    }
-
-    fn possible_at_house(
-        &self,
-        n: usize,
-        node: &Node,
-        (shard, house): (Shard, &House),
-        steps: &mut Vec<Step>,
-    ) {
-        match &house.under_way {
-            Some(transaction) if transaction.result.is_some() => {
-                steps.push(Step::Settle { node: n, shard });
-            }
-            Some(_) => steps.push(Step::Commit { node: n, shard, fate: Fate::Fine }),
-            None if house.wants_flush() => steps.push(Step::Flush { node: n, shard }),
-            None => {}
-        }
-        let now = node.clock(&self.env);
-        let due = |saga| house.timers.due(saga).is_some_and(|due| due <= now);
-        let candidates = [
-            (house.paused, Step::Resume { node: n, shard }),
-            (house.wants_history(), Step::ReadHistory { node: n, shard }),
-            (house.is_loading(), Step::Load { node: n, shard }),
-            (house.sagas.keys().any(|saga| due(*saga)), Step::Tick { node: n, shard }),
-            (
-                house.asks_again.is_some_and(|(at, _)| at <= self.env.now),
-                Step::AskAgain { node: n, shard },
-            ),
-            (
-                !self.env.broker.queues[REPLIES + usize::from(shard)].ready.is_empty(),
-                Step::Reply { node: n, shard, index: 0 },
-            ),
-        ];
-        steps
-            .extend(candidates.into_iter().filter(|(possible, _)| *possible).map(|(_, step)| step));
-    }
-
-    fn possible_at_worker(&self, n: usize, worker: &Worker, steps: &mut Vec<Step>) {
-        let (worker_n, luck) = (n, Luck::Fine);
-        if worker.waiting.len() < PREFETCH
-            && !self.env.broker.queues[worker.trade.queue()].ready.is_empty()
-        {
-            steps.push(Step::Command { worker: worker_n, index: 0 });
-        }
-        match (&worker.stage, worker.trade) {
-            (Stage::Idle, _) if worker.waiting.is_empty() => {}
-            (Stage::Idle, Trade::Inventory) => steps.push(Step::Work { worker: worker_n, luck }),
-            (Stage::Idle, Trade::Notification) => {
-                steps.push(Step::Claim { worker: worker_n, luck })
-            }
-            (Stage::Claimed(_), _) => steps.push(Step::Post { worker: worker_n, luck }),
-            (Stage::Posted(..), _) => steps.push(Step::Record { worker: worker_n, luck }),
-            (Stage::Done(_), _) => steps.push(Step::Answer { worker: worker_n }),
-        }
-        if !worker.paused.is_empty() {
-            steps.push(Step::AnswerAgain { worker: worker_n });
-        }
-    }
-
     /// Takes a step, and tells whether there was anything to do.
     pub fn take(&mut self, step: Step) -> bool {
         match step {
@@ -288,7 +189,7 @@ impl World {
             Step::StartNode { node } => {
                 let start = self.nodes.get(node).is_some_and(Option::is_none);
                 if start {
-                    self.nodes[node] = Some(Node::start(&mut self.env));
+                    self.nodes[node] = Some(Shared::new(Node::start(node, &mut self.env)));
                     self.count_stale_owners();
                 }
                 start
@@ -299,14 +200,14 @@ impl World {
                     return false;
                 };
                 self.env.faults.count(Fault::WorkerCrash);
-                worker.crash(&mut self.env);
+                worker.into_inner().crash(&mut self.env);
                 true
             }
             Step::StartWorker { worker } => {
                 let start = self.workers.get(worker).is_some_and(Option::is_none);
                 if start {
                     let trade = self.trade(worker);
-                    self.workers[worker] = Some(Worker::start(trade, &mut self.env));
+                    self.workers[worker] = Some(Shared::new(Worker::start(trade, &mut self.env)));
                 }
                 start
             }
@@ -324,7 +225,14 @@ impl World {
                 let Some(message) = ready.get(index).map(super::node::copy) else { return false };
                 self.env.faults.count(Fault::MessageDoubled);
                 self.env.broker.put(queue, message);
+                let ready = &mut self.env.broker.queues[queue].ready;
+                ready[index].kept = true;
+                ready.last_mut().into_iter().for_each(|copy| copy.kept = true);
                 true
+            }
+            Step::Keep { queue, index } => {
+                let parcel = self.env.broker.queues[queue].ready.get_mut(index);
+                parcel.map(|parcel| parcel.kept = true).is_some()
             }
             Step::SetNodeClock { node, ahead_ms } => {
                 let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
@@ -411,91 +319,6 @@ impl World {
         }
     }
 
-    fn hear(&mut self, said: usize) -> bool {
-        if said >= self.env.broker.said.len() {
-            return false;
-        }
-        let Said { to, tag, settlement } = self.env.broker.said.remove(said);
-        match to {
-            Publisher::House { connection, shard, epoch } => {
-                let nodes = self.nodes.iter_mut().flatten();
-                for node in nodes.filter(|node| node.connection == connection) {
-                    node.heard(shard, epoch, tag, settlement.into(), &mut self.env);
-                }
-            }
-            Publisher::Worker { connection } => {
-                let workers = self.workers.iter_mut().flatten();
-                for worker in workers.filter(|worker| worker.connection == connection) {
-                    worker.heard(tag, settlement.into(), &mut self.env);
-                }
-            }
-            Publisher::Nobody => {}
-        }
-        true
-    }
-
-    fn reply(&mut self, node: usize, shard: Shard, index: usize) -> bool {
-        let queue = REPLIES + usize::from(shard);
-        let Some(Some(to)) = self.nodes.get_mut(node) else { return false };
-        if !to.houses.contains_key(&shard) || index >= self.env.broker.queues[queue].ready.len() {
-            return false;
-        }
-        if index > 0 {
-            self.env.faults.count(Fault::Reordered);
-        }
-        let (held, parcel) = self.env.broker.deliver(queue, index, to.connection);
-        to.replied(held, &parcel, &mut self.env);
-        true
-    }
-
-    fn collect(&mut self, node: usize, index: usize) -> bool {
-        let Some(Some(to)) = self.nodes.get_mut(node) else { return false };
-        if index >= self.env.broker.queues[DEAD].ready.len() {
-            return false;
-        }
-        let (held, parcel) = self.env.broker.deliver(DEAD, index, to.connection);
-        to.died(held, &parcel, &mut self.env);
-        true
-    }
-
-    fn command(&mut self, worker: usize, index: usize) -> bool {
-        let Some(Some(to)) = self.workers.get_mut(worker) else { return false };
-        let queue = to.trade.queue();
-        if to.waiting.len() >= PREFETCH || index >= self.env.broker.queues[queue].ready.len() {
-            return false;
-        }
-        if index > 0 {
-            self.env.faults.count(Fault::Reordered);
-        }
-        to.waiting.push_back(self.env.broker.deliver(queue, index, to.connection));
-        true
-    }
-
-    fn claim(&mut self, worker: usize, luck: Luck) -> bool {
-        let Some(mut at) = self.workers.get_mut(worker).and_then(Option::take) else {
-            return false;
-        };
-        let can = matches!(at.stage, Stage::Idle)
-            && at.trade == Trade::Notification
-            && !at.waiting.is_empty();
-        if can {
-            at.claim(luck, &self.workers, &mut self.env);
-        }
-        self.workers[worker] = Some(at);
-        can
-    }
-
-    fn end_late(&mut self, commits: bool) -> bool {
-        if self.env.loose.is_empty() {
-            return false;
-        }
-        let (batch, doubt) = self.env.loose.remove(0);
-        if commits && self.env.commit(&batch, &doubt).is_ok() {
-            self.env.faults.count(Fault::CommitLate);
-        }
-        true
-    }
-
     /// Time passes. Nodes that live prove it all the while.
     fn pass(&mut self, millis: u64) -> bool {
         if millis > super::node::millis(super::rules::LEASE) {
@@ -515,102 +338,6 @@ impl World {
             if let Some(node) = node {
                 node.keep_lease(&mut self.env);
             }
-        }
-        true
-    }
-
-    fn end_node(&mut self, node: usize, fault: Fault, end: fn(Node, &mut super::env::Env)) -> bool {
-        let Some(node) = self.nodes.get_mut(node).and_then(Option::take) else { return false };
-        self.env.faults.count(fault);
-        end(node, &mut self.env);
-        true
-    }
-
-    fn cut_node(&mut self, node: usize) -> bool {
-        let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
-        self.env.faults.count(Fault::NodeCut);
-        self.env.disconnect(node.connection);
-        let (before, now) = (node.connection, self.env.broker.connect());
-        node.connection = now;
-        self.reconnect(|publisher| match publisher {
-            Publisher::House { connection, shard, epoch } if connection == before => {
-                Some(Publisher::House { connection: now, shard, epoch })
-            }
-            _ => None,
-        });
-        for customer in &mut self.env.customers {
-            if customer.state == Asking::Waiting(before) {
-                customer.state = Asking::Waiting(now);
-            }
-        }
-        true
-    }
-
-    fn cut_worker(&mut self, worker: usize) -> bool {
-        let Some(Some(worker)) = self.workers.get_mut(worker) else { return false };
-        self.env.faults.count(Fault::WorkerCut);
-        self.env.disconnect(worker.connection);
-        let (before, now) = (worker.connection, self.env.broker.connect());
-        worker.connection = now;
-        worker.waiting.clear();
-        self.reconnect(|publisher| {
-            let mine = publisher == Publisher::Worker { connection: before };
-            mine.then_some(Publisher::Worker { connection: now })
-        });
-        true
-    }
-
-    /// Nobody knows what became of messages that were on their way over a connection.
-    fn reconnect(&mut self, successor: impl Fn(Publisher) -> Option<Publisher>) {
-        let broker = &mut self.env.broker;
-        for said in &mut broker.said {
-            if let Some(now) = successor(said.to) {
-                (said.to, said.settlement) = (now, Told::Unknown);
-            }
-        }
-        for flight in &mut broker.flights {
-            if let Some(now) = successor(flight.from) {
-                flight.from = Publisher::Nobody;
-                broker.said.push(Said { to: now, tag: flight.tag, settlement: Told::Unknown });
-            }
-        }
-    }
-
-    /// Somebody wants something of the saga of a customer's order: a row at the door, and perhaps a
-    /// poke.
-    fn want(
-        &mut self,
-        order: usize,
-        request: Request,
-        stale: bool,
-        poke: bool,
-        fault: Fault,
-    ) -> bool {
-        let told = self.env.customers.get(order).and_then(|customer| customer.told);
-        let found = self.env.store.sagas.values().find(|row| Some(row.order) == told);
-        let Some((saga, version, status)) =
-            found.map(|row| (row.saga.id, row.saga.state.version, row.saga.state.status()))
-        else {
-            return false;
-        };
-        let pointless = fault == Fault::Retry && status != SagaStatus::NeedsAttention && !stale;
-        if pointless {
-            return false;
-        }
-        let id = self.env.id();
-        let input = NewInput {
-            id,
-            saga,
-            client_key: format!("{}-{}", fault.name(), version / 3),
-            request,
-            if_version: stale.then(|| version.saturating_sub(1)),
-            at: self.env.now,
-        };
-        self.env.faults.count(fault);
-        if let Admitted::Stored(_, shard) = self.env.store.admit(input)
-            && poke
-        {
-            self.env.publish(Publisher::Nobody, 0, skald::contract::poke::write(shard));
         }
         true
     }

@@ -19,6 +19,7 @@ use super::broker::{Connection, Held, INVENTORY, NOTIFICATION, Parcel, Publisher
 use super::desk::Luck;
 use super::env::Env;
 use super::hands::{Rejected, Worked, at_post, deliveries, in_warehouse};
+use super::shared::Shared;
 use crate::faults::Fault;
 use crate::promises;
 
@@ -138,7 +139,7 @@ impl Worker {
     }
 
     /// Claims the mails of the next batch.
-    pub fn claim(&mut self, luck: Luck, others: &[Option<Worker>], env: &mut Env) {
+    pub fn claim(&mut self, luck: Luck, others: &[Option<Shared<Worker>>], env: &mut Env) {
         let now = self.clock(env);
         let batch = self.next_batch(env);
         let (parcels, rejected) = deliveries(&batch);

@@ -1,0 +1,217 @@
+//! What can happen next in a model's world, with what is left of its troubles then.
+
+use skald::ports::leases::NodeId;
+
+use super::Budget;
+use crate::world::World;
+use crate::world::broker::{DEAD, Parcel, REPLIES};
+use crate::world::desk::Luck;
+use crate::world::env::Arrival;
+use crate::world::house::Fate;
+use crate::world::node::{Node, millis};
+use crate::world::rules::LEASE;
+use crate::world::shared::Shared;
+use crate::world::step::{Step, unsteady_queues};
+
+/// A world, and what is left of its troubles.
+#[derive(Clone)]
+pub struct Place {
+    pub world: World,
+    pub left: Budget,
+}
+
+impl Place {
+    pub fn new(world: World, left: Budget) -> Self {
+        let mut place = Self { world, left };
+        place.settle_down();
+        place
+    }
+
+    /// Where a step leads.
+    pub fn after(&self, (step, left): (Step, Budget)) -> Self {
+        let mut world = self.world.clone();
+        world.take(step);
+        Self::new(world, left)
+    }
+
+    /// Takes the steps that need no choice, because what could come between them comes between others
+    /// as well: confirmations are heard (a node that dies before it has stored its marks sends again
+    /// all the same), a node hears of its commit (one that dies before leaves a transaction that may be
+    /// carried out late), sagas are loaded, messages arrive where nothing can be lost any more; and the
+    /// marks are written once nothing else is to be done.
+    fn settle_down(&mut self) {
+        let mut possible = Vec::new();
+        while self.world.env.broken.is_none() {
+            if self.left.doubles == 0 && self.left.losses == 0 {
+                keep_all(&mut self.world);
+            } else if undecided(&self.world).is_some() {
+                return;
+            }
+            possible.clear();
+            self.world.possible(&mut possible);
+            let quick = possible.iter().find(|step| match step {
+                Step::Arrive { .. } => self.left.losses == 0,
+                Step::Hear { .. }
+                | Step::Settle { .. }
+                | Step::Load { .. }
+                | Step::Resume { .. }
+                | Step::ReadHistory { .. } => true,
+                _ => false,
+            });
+            let idle = possible.iter().all(|step| matches!(step, Step::Flush { .. }));
+            match quick.or(possible.first().filter(|_| idle)) {
+                Some(step) => drop(self.world.take(*step)),
+                None => return,
+            }
+        }
+    }
+
+    /// All that can happen next.
+    pub fn next(&self, steps: &mut Vec<(Step, Budget)>) {
+        let Self { world, left } = self;
+        // Nobody can tell when a message was lost or doubled on its way to whom it is delivered: it is
+        // decided as soon as it lies there.
+        if let Some((queue, index)) = undecided(world) {
+            steps.push((Step::Keep { queue, index }, *left));
+            steps.extend(left.less_a_loss().map(|left| (Step::Lose { queue, index }, left)));
+            steps.extend(left.less_a_double().map(|left| (Step::Double { queue, index }, left)));
+            return;
+        }
+        if !world.env.broker.flights.is_empty() {
+            let arrive = |arrival| Step::Arrive { flight: 0, arrival };
+            steps.push((arrive(Arrival::Fine), *left));
+            if let Some(left) = left.less_a_loss() {
+                steps.extend([Arrival::Lost, Arrival::Unheard].map(|kind| (arrive(kind), left)));
+            }
+            return;
+        }
+        let mut possible = Vec::new();
+        world.possible(&mut possible);
+        for step in possible.into_iter().filter(|step| !matches!(step, Step::Flush { .. })) {
+            everywhere(world, step, *left, steps);
+        }
+        nodes(world, *left, steps);
+        workers(world, *left, steps);
+        wishes(world, *left, steps);
+        time(world, *left, steps);
+    }
+}
+
+/// A message of which it is not decided whether the broker keeps it.
+fn undecided(world: &World) -> Option<(usize, usize)> {
+    // In an order that does not go by when each came there.
+    let rank = |parcel: &Parcel| (parcel.message.id.clone(), parcel.redeliveries);
+    unsteady_queues(world.env.rules.shards).find_map(|queue| {
+        let ready = world.env.broker.queues[queue].ready.iter().enumerate();
+        let undecided = ready.filter(|(_, parcel)| !parcel.kept);
+        let (index, _) = undecided.min_by_key(|(_, parcel)| rank(parcel))?;
+        Some((queue, index))
+    })
+}
+
+fn keep_all(world: &mut World) {
+    for queue in unsteady_queues(world.env.rules.shards) {
+        world.env.broker.queues[queue].ready.iter_mut().for_each(|parcel| parcel.kept = true);
+    }
+}
+
+fn nodes(world: &World, left: Budget, steps: &mut Vec<(Step, Budget)>) {
+    for (node, at) in world.nodes.iter().enumerate() {
+        match at {
+            None => steps.push((Step::StartNode { node }, left)),
+            Some(at) if at.stalled => steps.push((Step::Stall { node }, left)),
+            Some(at) => {
+                let owner = |shard: u16| world.env.store.shards[usize::from(shard)].epoch;
+                let stale =
+                    at.houses.iter().any(|(shard, house)| owner(*shard) != house.writer.epoch());
+                if stale || at.trusted_until <= world.env.now {
+                    steps.push((Step::Beat { node, fails: false }, left));
+                }
+                if let Some(left) = left.less_a_crash() {
+                    steps.extend([(Step::CrashNode { node }, left), (Step::Stall { node }, left)]);
+                }
+            }
+        }
+    }
+}
+
+fn workers(world: &World, left: Budget, steps: &mut Vec<(Step, Budget)>) {
+    for (worker, at) in world.workers.iter().enumerate() {
+        match at {
+            None => steps.push((Step::StartWorker { worker }, left)),
+            Some(_) => {
+                let crash = left.less_a_crash();
+                steps.extend(crash.map(|left| (Step::CrashWorker { worker }, left)));
+            }
+        }
+    }
+}
+
+fn wishes(world: &World, left: Budget, steps: &mut Vec<(Step, Budget)>) {
+    let Some(left) = left.less_a_wish() else { return };
+    for (order, customer) in world.env.customers.iter().enumerate() {
+        if customer.told.is_some() {
+            steps.push((Step::Cancel { order, stale: false, poke: true }, left));
+        }
+    }
+}
+
+fn time(world: &World, left: Budget, steps: &mut Vec<(Step, Budget)>) {
+    let runs = |node: &Shared<Node>| !node.stalled && node.trusted_until > world.env.now;
+    let is_there =
+        |id: &NodeId| world.nodes.iter().flatten().any(|node| node.id == *id && runs(node));
+    let mut owners = world.env.store.shards.iter().filter_map(|row| row.owner.as_ref());
+    if let Some(left) = left.less_an_expiry().filter(|_| owners.any(|owner| !is_there(owner))) {
+        steps.push((Step::Pass { millis: millis(LEASE) + 1 }, left));
+    }
+    if let Some(left) = left.less_a_wait() {
+        let moments = world.nodes.iter().flatten().filter_map(|node| node.next_moment(&world.env));
+        let next = moments.min().map(|at| (at.0 - world.env.now.0) as u64 / 1_000 + 1);
+        steps.extend(next.map(|millis| (Step::Pass { millis }, left)));
+    }
+}
+
+/// A step at each of the places where it can happen, and with each of its fates.
+fn everywhere(world: &World, step: Step, left: Budget, steps: &mut Vec<(Step, Budget)>) {
+    let broker = &world.env.broker;
+    let loss = left.less_a_loss();
+    match step {
+        Step::Reply { node, shard, .. } => {
+            let count = broker.queues[REPLIES + usize::from(shard)].ready.len();
+            steps.extend((0..count).map(|index| (Step::Reply { node, shard, index }, left)));
+        }
+        Step::Collect { node, .. } => {
+            let count = broker.queues[DEAD].ready.len();
+            steps.extend((0..count).map(|index| (Step::Collect { node, index }, left)));
+        }
+        Step::Command { worker, .. } => {
+            let count = broker.queues[world.trade(worker).queue()].ready.len();
+            steps.extend((0..count).map(|index| (Step::Command { worker, index }, left)));
+        }
+        Step::Commit { node, shard, .. } => {
+            steps.push((step, left));
+            steps
+                .extend(loss.map(|left| (Step::Commit { node, shard, fate: Fate::Unheard }, left)));
+        }
+        Step::Work { worker, .. } => {
+            steps.push((step, left));
+            steps.extend(loss.map(|left| (Step::Work { worker, luck: Luck::Unheard }, left)));
+        }
+        Step::Claim { worker, .. } => {
+            steps.push((step, left));
+            steps.extend(loss.map(|left| (Step::Claim { worker, luck: Luck::Unheard }, left)));
+        }
+        Step::Post { worker, .. } => {
+            steps.push((step, left));
+            steps.extend(loss.map(|left| (Step::Post { worker, luck: Luck::Unheard }, left)));
+        }
+        Step::Record { worker, .. } => {
+            steps.push((step, left));
+            steps.extend(loss.map(|left| (Step::Record { worker, luck: Luck::Unheard }, left)));
+        }
+        Step::EndLate { .. } => {
+            steps.extend([true, false].map(|commits| (Step::EndLate { commits }, left)));
+        }
+        step => steps.push((step, left)),
+    }
+}
