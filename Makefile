@@ -82,9 +82,11 @@ bench: ## measure this machine: sagas/s embedded and on PostgreSQL and RabbitMQ,
 demo: ## a thousand orders through the embedded Skald
 	cargo run --release --locked -- demo --orders 1000
 
+PART ?= core
+
 .PHONY: mutants
-mutants: ## change the core in small ways, and tell what its tests don't notice (cargo install cargo-mutants)
-	scripts/mutants
+mutants: ## change PART=core or PART=machines in small ways, and tell what its tests don't notice (cargo install cargo-mutants)
+	scripts/mutants $(PART)
 
 # How many seeds `make sim` runs, from which on, and on how many cores.
 SEEDS ?= 1000000

@@ -127,6 +127,12 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_is_renewed_every_second_and_a_short_one_three_times_in_its_length() {
+        assert_eq!(renewal(Duration::from_secs(15)), Duration::from_secs(1));
+        assert_eq!(renewal(Duration::from_millis(1_500)), Duration::from_millis(500));
+    }
+
+    #[test]
     fn a_lone_node_takes_everything() {
         let plan = plan(id(1), &census(&[1], &[None, None, None]));
         assert_eq!(plan, Plan { claim: vec![0, 1, 2], release: vec![] });

@@ -15,8 +15,8 @@ use crate::ports::source::Source;
 /// Dead letters stored in one transaction.
 const BATCH: usize = 100;
 
-/// Unsettled dead letters at a time.
-pub(super) const PREFETCH: usize = 1_000;
+/// Unsettled dead letters at a time, whatever their size: those that are being stored, and the next.
+pub(super) const PREFETCH: usize = 2 * BATCH;
 
 /// The pause after the store failed.
 const RETRY_AFTER: Duration = Duration::from_millis(500);

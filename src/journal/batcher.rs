@@ -85,11 +85,6 @@ impl<T> Batcher<T> {
         Ok(())
     }
 
-    /// Whether a transaction is under way.
-    pub fn is_busy(&self) -> bool {
-        self.busy
-    }
-
     /// How many entries wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len() + self.parts.iter().map(Vec::len).sum::<usize>()
@@ -256,6 +251,36 @@ mod tests {
             batcher.settle(Err(unavailable())).into_iter().map(|settled| settled.ticket).collect();
         assert_eq!(given_back, [9]);
         assert_eq!(batcher.next_batch().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_was_refused_waits_as_much_as_what_is_new() {
+        let mut batcher = batcher(4);
+        batcher.next_batch().unwrap();
+        batcher.offer(entry(4, 1), 4).unwrap();
+        assert_eq!(batcher.waiting(), 1, "four are under way");
+        let refused = StoreError::Refused { store: "orchestrator", cause: "check".to_owned() };
+        batcher.settle(Err(refused));
+        assert_eq!(batcher.waiting(), 5);
+    }
+
+    #[test]
+    fn a_transaction_for_the_marks_alone_is_one_as_well() {
+        let mut batcher = batcher(1);
+        assert!(batcher.begin_empty());
+        assert!(batcher.next_batch().is_none());
+        batcher.settle(Ok(Vec::new()));
+        assert!(batcher.next_batch().is_some());
+        assert!(!batcher.begin_empty());
+    }
+
+    #[test]
+    fn a_store_that_tells_too_few_outcomes_told_none() {
+        let mut batcher = batcher(3);
+        batcher.next_batch().unwrap();
+        let settled = batcher.settle(Ok(vec![EntryOutcome::Written(1); 2]));
+        assert_eq!(settled.len(), 3);
+        assert!(settled.iter().all(|settled| settled.outcome.is_err()));
     }
 
     #[test]

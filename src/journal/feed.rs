@@ -175,12 +175,15 @@ mod tests {
             assert!(feed.committed(seq));
             feed.published(seq);
         }
+        assert_eq!((feed.unsettled(), feed.lag()), (3, 3));
         feed.settled(1, Settlement::Confirmed);
         feed.settled(2, Settlement::Rejected);
         feed.settled(3, Settlement::Confirmed);
         assert_eq!((feed.mark(), feed.wants_page_after()), (1, Some(1)));
+        assert_eq!((feed.unsettled(), feed.lag()), (0, 2));
         assert!(feed.wants(2) && !feed.wants(3));
         feed.published(2);
+        assert!(!feed.wants(2), "it is under way");
         feed.read(1, 3);
         feed.settled(2, Settlement::Confirmed);
         assert_eq!((feed.mark(), feed.lag()), (3, 0));

@@ -46,3 +46,38 @@ impl Horizon {
         by_shard
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched() -> Horizon {
+        let mut horizon = Horizon::default();
+        horizon.watch(1);
+        horizon.watch(2);
+        horizon
+    }
+
+    fn due(shard: Shard, at: i64) -> Due {
+        Due { shard, at: Timestamp(at), saga: SagaId(Uuid::from_u128(7)) }
+    }
+
+    #[test]
+    fn what_was_found_is_passed_by_until_everything_is_looked_at_again() {
+        let mut horizon = watched();
+        let found = horizon.found(vec![due(1, 5), due(1, 6)]);
+        assert_eq!(found[&1].len(), 2);
+        assert_eq!(horizon.cursors()[&1].0, Timestamp(6));
+        assert_eq!(horizon.cursors()[&2], START);
+        horizon.rewind();
+        assert_eq!(horizon.cursors()[&1], START);
+    }
+
+    #[test]
+    fn a_shard_that_was_given_up_is_nobody_to_tell() {
+        let mut horizon = watched();
+        horizon.retain(|shard| shard == 2);
+        assert!(horizon.found(vec![due(1, 5)]).is_empty());
+        assert_eq!(horizon.cursors().keys().collect::<Vec<_>>(), [&2]);
+    }
+}

@@ -319,3 +319,6 @@ impl Outbox {
             .ok()?
     }
 }
+
+#[cfg(test)]
+mod tests;

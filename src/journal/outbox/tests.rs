@@ -1,0 +1,161 @@
+use uuid::Uuid;
+
+use super::*;
+use crate::journal::turn;
+use crate::orders::definition::definition;
+use crate::orders::money::Currency;
+use crate::orders::script::OrderScript;
+use crate::orders::{Item, Order, OrderId, OrderStatus};
+use crate::saga::event::Event;
+use crate::saga::id::Timestamp;
+
+const NOW: Timestamp = Timestamp(1_780_000_000_000_000);
+
+/// An order's first entry: the saga has started, and its first step is asked.
+fn birth() -> Entry {
+    let id = SagaId(Uuid::from_u128(1));
+    let order = Order {
+        id: OrderId(Uuid::from_u128(2)),
+        saga: id,
+        user: "ada".to_owned(),
+        email: None,
+        currency: Currency::DEFAULT,
+        total: 999,
+        status: OrderStatus::Pending,
+        reason: None,
+        created_at: NOW,
+        updated_at: NOW,
+        items: vec![Item { product: "harp".into(), quantity: 1, price: 999 }],
+    };
+    let definition = definition().unwrap();
+    let born = turn::birth(&definition, &order, None).unwrap();
+    turn::begin(&definition, id, born, (order, None), NOW).unwrap()
+}
+
+fn outbox(last_seq: Seq) -> Outbox {
+    let catalogue = Catalogue::default().with(definition().unwrap(), OrderScript);
+    let state = ShardState { epoch: 1, last_seq, marks: Marks::default() };
+    Outbox::resume(0, &state, catalogue)
+}
+
+/// The history from its beginning.
+fn history(entry: &Entry) -> Vec<HistoryRow> {
+    let row = |(seq, recorded): (Seq, &Recorded)| HistoryRow {
+        seq,
+        recorded: recorded.clone(),
+        saga: entry.saga.clone(),
+    };
+    (1..).zip(&entry.events).map(row).collect()
+}
+
+fn tags(messages: &[Tagged]) -> Vec<u64> {
+    messages.iter().map(|message| message.tag).collect()
+}
+
+const STARTED: u64 = 1 << 1 | 1;
+const ASKED: u64 = 2 << 1;
+
+#[test]
+fn a_birth_sends_its_event_and_its_command_and_each_mark_waits_for_its_own() {
+    let mut outbox = outbox(0);
+    let messages = outbox.committed(vec![(1, birth())]);
+    assert_eq!(tags(&messages), [STARTED, ASKED]);
+    assert_eq!((outbox.unsettled(), outbox.lag()), (2, Marks { commands: 1, events: 2 }));
+    outbox.settled(ASKED, Settlement::Confirmed);
+    assert_eq!(outbox.marks(), Marks { commands: 2, events: 0 });
+    outbox.settled(STARTED, Settlement::Confirmed);
+    assert_eq!(outbox.marks(), Marks { commands: 2, events: 2 });
+    assert_eq!((outbox.unsettled(), outbox.lag()), (0, Marks::default()));
+}
+
+#[test]
+fn nobody_has_to_listen_to_events() {
+    let mut outbox = outbox(0);
+    outbox.committed(vec![(1, birth())]);
+    assert_eq!(outbox.settled(STARTED, Settlement::Unroutable), Settlement::Confirmed);
+    assert_eq!(outbox.marks().events, 2);
+}
+
+#[test]
+fn a_command_that_finds_no_queue_twenty_times_is_lost_and_its_row_done_with_once_that_is_on_record()
+{
+    let (mut outbox, entry) = (outbox(0), birth());
+    outbox.committed(vec![(1, entry.clone())]);
+    outbox.settled(STARTED, Settlement::Confirmed);
+    for _ in 1..UNROUTABLE_TRIES {
+        outbox.settled(ASKED, Settlement::Unroutable);
+        let after = outbox.wants_page_after().expect("it is sent again");
+        let page = outbox.read(after, &history(&entry)[after as usize..]);
+        assert_eq!((tags(&page.messages), page.lost.len()), (vec![ASKED], 0));
+    }
+    outbox.settled(ASKED, Settlement::Unroutable);
+    let page = outbox.read(1, &history(&entry)[1..]);
+    assert_eq!((page.messages.len(), page.lost[0].seq), (0, 2));
+    outbox.on_record(2, false);
+    assert_eq!((outbox.marks().commands, outbox.wants_page_after()), (1, Some(1)));
+    outbox.read(1, &history(&entry)[1..]);
+    outbox.on_record(2, true);
+    assert_eq!((outbox.marks().commands, outbox.wants_page_after()), (2, None));
+}
+
+#[test]
+fn a_queue_that_was_found_after_all_is_found_again() {
+    let (mut outbox, entry) = (outbox(0), birth());
+    outbox.committed(vec![(1, entry)]);
+    outbox.settled(ASKED, Settlement::Unroutable);
+    assert_eq!(outbox.unroutable.len(), 1);
+    outbox.settled(ASKED, Settlement::Confirmed);
+    assert!(outbox.unroutable.is_empty());
+}
+
+#[test]
+fn in_doubt_about_a_commit_the_history_is_looked_at() {
+    let mut outbox = outbox(0);
+    assert_eq!(outbox.wants_page_after(), None);
+    outbox.doubt();
+    assert_eq!(outbox.wants_page_after(), Some(0));
+    let page = outbox.read(0, &history(&birth()));
+    assert_eq!((tags(&page.messages), outbox.wants_page_after()), (vec![STARTED, ASKED], None));
+}
+
+/// A page's worth of rows for which nothing is to be sent.
+fn full_page() -> Vec<HistoryRow> {
+    let saga = birth().saga;
+    let recorded = |sequence| Recorded { sequence, at: NOW, event: Event::SagaCompleted };
+    let row = |seq| HistoryRow { seq, recorded: recorded(seq), saga: saga.clone() };
+    (1..=Seq::from(PAGE)).map(row).collect()
+}
+
+#[test]
+fn after_a_full_page_comes_another_unless_a_message_failed_which_waits_for_a_breath() {
+    let more = |before: &[(u64, Settlement)], breathes: bool| {
+        let mut outbox = outbox(2 * Seq::from(PAGE));
+        for (tag, settlement) in before {
+            outbox.settled(*tag, *settlement);
+        }
+        if breathes {
+            outbox.breathe();
+        }
+        let page = outbox.read(0, &full_page());
+        assert_eq!(outbox.wants_page_after(), Some(Seq::from(PAGE)));
+        page.more
+    };
+    assert!(more(&[], false));
+    assert!(more(&[(STARTED, Settlement::Confirmed), (ASKED, Settlement::Confirmed)], false));
+    for failed in [STARTED, ASKED] {
+        assert!(!more(&[(failed, Settlement::Rejected)], false));
+        assert!(!more(&[(failed, Settlement::Rejected), (ASKED, Settlement::Confirmed)], false));
+        assert!(more(&[(failed, Settlement::Rejected)], true));
+    }
+}
+
+#[test]
+fn what_fails_while_a_page_is_read_is_not_forgotten_for_it() {
+    let (mut outbox, entry) = (outbox(0), birth());
+    outbox.committed(vec![(1, entry.clone())]);
+    outbox.settled(ASKED, Settlement::Rejected);
+    assert_eq!(outbox.wants_page_after(), Some(1));
+    outbox.settled(STARTED, Settlement::Rejected);
+    outbox.read(1, &history(&entry)[1..]);
+    assert_eq!(outbox.wants_page_after(), Some(0));
+}
