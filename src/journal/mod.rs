@@ -11,6 +11,8 @@
 //! | `feed`, `marks` | how far the broker has confirmed one kind of them |
 
 pub mod batcher;
+#[cfg(test)]
+mod examples;
 pub mod feed;
 pub mod horizon;
 pub mod marks;

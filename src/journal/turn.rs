@@ -260,3 +260,6 @@ fn to_core(request: Request) -> Input {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

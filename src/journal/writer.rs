@@ -108,3 +108,55 @@ impl<T> Writer<T> {
         self.pausing = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::examples::birth;
+
+    const MOVED: Marks = Marks { commands: 2, events: 1 };
+
+    fn writer() -> Writer<()> {
+        Writer::new(3, 7, Marks::default())
+    }
+
+    #[test]
+    fn marks_count_as_written_once_they_are_committed_and_are_tried_again_after_a_pause() {
+        let mut writer = writer();
+        assert!(writer.flush(Marks::default()).is_none(), "they did not move");
+        let batch = writer.flush(MOVED).expect("they moved");
+        assert_eq!((batch.shard, batch.epoch, batch.marks), (3, 7, MOVED));
+        let gone = StoreError::Unavailable { store: "orchestrator", cause: "gone".to_owned() };
+        let ended = writer.ended(MOVED, Err(gone));
+        assert!(ended.away && !ended.deposed && !writer.wants_flush(MOVED));
+        assert_eq!((writer.epoch(), writer.flushed()), (7, Marks::default()));
+        writer.resume();
+        assert!(writer.wants_flush(Marks::default()), "it looks whether the store is back");
+        writer.flush(MOVED).expect("the pause is over");
+        assert!(!writer.ended(MOVED, Ok(Vec::new())).away);
+        assert_eq!(writer.flushed(), MOVED);
+        assert!(!writer.wants_flush(MOVED));
+    }
+
+    #[test]
+    fn nothing_is_written_in_a_pause_and_what_waits_goes_with_the_marks_after_it() {
+        let mut writer = writer();
+        writer.flush(MOVED).expect("they moved");
+        let gone = StoreError::Unavailable { store: "orchestrator", cause: "gone".to_owned() };
+        writer.ended(MOVED, Err(gone));
+        writer.offer(birth(), ()).expect("there is room");
+        assert!(writer.next(MOVED).is_none());
+        writer.resume();
+        let batch = writer.next(MOVED).expect("the pause is over");
+        assert_eq!((batch.entries.len(), batch.marks, writer.waiting()), (1, MOVED, 0));
+    }
+
+    #[test]
+    fn a_shard_that_somebody_else_owns_is_told_of() {
+        let mut writer = writer();
+        writer.flush(MOVED).expect("they moved");
+        let deposed = StoreError::Deposed { shard: 3, mine: 7, found: 8 };
+        let ended = writer.ended(MOVED, Err(deposed));
+        assert!(ended.deposed && !ended.away);
+    }
+}

@@ -1,36 +1,8 @@
-use uuid::Uuid;
-
 use super::*;
-use crate::journal::turn;
+use crate::journal::examples::{NOW, birth};
 use crate::orders::definition::definition;
-use crate::orders::money::Currency;
 use crate::orders::script::OrderScript;
-use crate::orders::{Item, Order, OrderId, OrderStatus};
 use crate::saga::event::Event;
-use crate::saga::id::Timestamp;
-
-const NOW: Timestamp = Timestamp(1_780_000_000_000_000);
-
-/// An order's first entry: the saga has started, and its first step is asked.
-fn birth() -> Entry {
-    let id = SagaId(Uuid::from_u128(1));
-    let order = Order {
-        id: OrderId(Uuid::from_u128(2)),
-        saga: id,
-        user: "ada".to_owned(),
-        email: None,
-        currency: Currency::DEFAULT,
-        total: 999,
-        status: OrderStatus::Pending,
-        reason: None,
-        created_at: NOW,
-        updated_at: NOW,
-        items: vec![Item { product: "harp".into(), quantity: 1, price: 999 }],
-    };
-    let definition = definition().unwrap();
-    let born = turn::birth(&definition, &order, None).unwrap();
-    turn::begin(&definition, id, born, (order, None), NOW).unwrap()
-}
 
 fn outbox(last_seq: Seq) -> Outbox {
     let catalogue = Catalogue::default().with(definition().unwrap(), OrderScript);
