@@ -133,6 +133,31 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_is_trusted_for_less_than_it_holds_by_a_look_and_a_tenth() {
+        let about = |lease: u64, trusted: u64| {
+            let off = trust(Duration::from_millis(lease)).abs_diff(Duration::from_millis(trusted));
+            assert!(off < Duration::from_millis(1), "{lease} ms: off by {off:?}");
+        };
+        about(15_000, 12_500);
+        about(1_500, 850);
+    }
+
+    #[test]
+    fn a_node_stops_what_is_another_ones_and_begins_anew_what_it_owns_and_does_not_run() {
+        let census = census(&[1, 2], &[Some(1), Some(2), None, None]);
+        let following = |running: &[Shard], refused: &[Shard]| {
+            let set = |shards: &[Shard]| shards.iter().copied().collect();
+            let Changes { lost, claim, release } =
+                follow(id(1), &census, &set(running), &set(refused));
+            (lost, claim, release)
+        };
+        assert_eq!(following(&[0], &[]), (vec![], vec![2], vec![]));
+        assert_eq!(following(&[0, 1], &[]), (vec![1], vec![2], vec![]));
+        assert_eq!(following(&[], &[]), (vec![], vec![2], vec![0]));
+        assert_eq!(following(&[0], &[2]), (vec![], vec![], vec![]), "it could not take it over");
+    }
+
+    #[test]
     fn a_lone_node_takes_everything() {
         let plan = plan(id(1), &census(&[1], &[None, None, None]));
         assert_eq!(plan, Plan { claim: vec![0, 1, 2], release: vec![] });
