@@ -101,6 +101,16 @@ mod tests {
     }
 
     #[test]
+    fn only_the_epoch_that_owns_a_shard_may_write_it_and_nobody_one_that_was_never_owned() {
+        let owns = |epoch, found| {
+            owns(&Batch { shard: SHARD, epoch, marks: Marks::default(), entries: vec![] }, found)
+        };
+        assert!(owns(1, 1) && owns(7, 7));
+        assert!(!owns(6, 7) && !owns(8, 7));
+        assert!(!owns(0, 0) && !owns(1, 0));
+    }
+
+    #[test]
     fn a_birth_is_written_where_there_is_no_such_saga() {
         assert_eq!(written(vec![moved(1, 0)], &[]), [true]);
         assert_eq!(written(vec![moved(1, 0)], &[(1, SHARD, 1)]), [false]);
