@@ -14,7 +14,6 @@ use crate::world::shared::Shared;
 use crate::world::step::{Step, unsteady_queues};
 
 /// A world, and what is left of its troubles.
-#[derive(Clone)]
 pub struct Place {
     pub world: World,
     pub left: Budget,
@@ -99,14 +98,17 @@ impl Place {
 
 /// A message of which it is not decided whether the broker keeps it.
 fn undecided(world: &World) -> Option<(usize, usize)> {
-    // In an order that does not go by when each came there.
-    let rank = |parcel: &Parcel| (parcel.message.id.clone(), parcel.redeliveries);
     unsteady_queues(world.env.rules.shards).find_map(|queue| {
         let ready = world.env.broker.queues[queue].ready.iter().enumerate();
         let undecided = ready.filter(|(_, parcel)| !parcel.kept);
-        let (index, _) = undecided.min_by_key(|(_, parcel)| rank(parcel))?;
+        // Whichever came there first.
+        let (index, _) = undecided.min_by(|(_, a), (_, b)| rank(a).cmp(&rank(b)))?;
         Some((queue, index))
     })
+}
+
+fn rank(parcel: &Parcel) -> (&str, u32) {
+    (&parcel.message.id, parcel.redeliveries)
 }
 
 fn keep_all(world: &mut World) {
@@ -165,53 +167,44 @@ fn time(world: &World, left: Budget, steps: &mut Vec<(Step, Budget)>) {
         steps.push((Step::Pass { millis: millis(LEASE) + 1 }, left));
     }
     if let Some(left) = left.less_a_wait() {
-        let moments = world.nodes.iter().flatten().filter_map(|node| node.next_moment(&world.env));
-        let next = moments.min().map(|at| (at.0 - world.env.now.0) as u64 / 1_000 + 1);
+        let next = world.until_next_moment();
         steps.extend(next.map(|millis| (Step::Pass { millis }, left)));
     }
 }
 
 /// A step at each of the places where it can happen, and with each of its fates.
 fn everywhere(world: &World, step: Step, left: Budget, steps: &mut Vec<(Step, Budget)>) {
-    let broker = &world.env.broker;
-    let loss = left.less_a_loss();
+    let mut at_each = |queue: usize, at: &dyn Fn(usize) -> Step| {
+        let count = world.env.broker.queues[queue].ready.len();
+        steps.extend((0..count).map(|index| (at(index), left)));
+    };
     match step {
         Step::Reply { node, shard, .. } => {
-            let count = broker.queues[REPLIES + usize::from(shard)].ready.len();
-            steps.extend((0..count).map(|index| (Step::Reply { node, shard, index }, left)));
+            at_each(REPLIES + usize::from(shard), &|index| Step::Reply { node, shard, index });
         }
-        Step::Collect { node, .. } => {
-            let count = broker.queues[DEAD].ready.len();
-            steps.extend((0..count).map(|index| (Step::Collect { node, index }, left)));
-        }
+        Step::Collect { node, .. } => at_each(DEAD, &|index| Step::Collect { node, index }),
         Step::Command { worker, .. } => {
-            let count = broker.queues[world.trade(worker).queue()].ready.len();
-            steps.extend((0..count).map(|index| (Step::Command { worker, index }, left)));
-        }
-        Step::Commit { node, shard, .. } => {
-            steps.push((step, left));
-            steps
-                .extend(loss.map(|left| (Step::Commit { node, shard, fate: Fate::Unheard }, left)));
-        }
-        Step::Work { worker, .. } => {
-            steps.push((step, left));
-            steps.extend(loss.map(|left| (Step::Work { worker, luck: Luck::Unheard }, left)));
-        }
-        Step::Claim { worker, .. } => {
-            steps.push((step, left));
-            steps.extend(loss.map(|left| (Step::Claim { worker, luck: Luck::Unheard }, left)));
-        }
-        Step::Post { worker, .. } => {
-            steps.push((step, left));
-            steps.extend(loss.map(|left| (Step::Post { worker, luck: Luck::Unheard }, left)));
-        }
-        Step::Record { worker, .. } => {
-            steps.push((step, left));
-            steps.extend(loss.map(|left| (Step::Record { worker, luck: Luck::Unheard }, left)));
+            at_each(world.trade(worker).queue(), &|index| Step::Command { worker, index });
         }
         Step::EndLate { .. } => {
             steps.extend([true, false].map(|commits| (Step::EndLate { commits }, left)));
         }
-        step => steps.push((step, left)),
+        step => {
+            steps.push((step, left));
+            steps.extend(unheard(step).zip(left.less_a_loss()));
+        }
+    }
+}
+
+/// The same step, done without anybody being told.
+fn unheard(step: Step) -> Option<Step> {
+    let luck = Luck::Unheard;
+    match step {
+        Step::Commit { node, shard, .. } => Some(Step::Commit { node, shard, fate: Fate::Unheard }),
+        Step::Work { worker, .. } => Some(Step::Work { worker, luck }),
+        Step::Claim { worker, .. } => Some(Step::Claim { worker, luck }),
+        Step::Post { worker, .. } => Some(Step::Post { worker, luck }),
+        Step::Record { worker, .. } => Some(Step::Record { worker, luck }),
+        _ => None,
     }
 }

@@ -74,11 +74,15 @@ impl World {
         Ok(steps)
     }
 
+    /// How many milliseconds it is until the next moment for which somebody waits.
+    pub fn until_next_moment(&self) -> Option<u64> {
+        let moments = self.nodes.iter().flatten().filter_map(|node| node.next_moment(&self.env));
+        moments.min().map(|at| (at.0 - self.env.now.0) as u64 / 1_000 + 1)
+    }
+
     /// Nothing happens until the next moment for which somebody waits.
     fn wait(&mut self) {
-        let moments = self.nodes.iter().flatten().filter_map(|node| node.next_moment(&self.env));
-        let millis = moments.min().map(|at| (at.0 - self.env.now.0) as u64 / 1_000 + 1);
-        let millis = millis.unwrap_or(LONGEST_PASS_MS).min(LONGEST_PASS_MS);
+        let millis = self.until_next_moment().unwrap_or(LONGEST_PASS_MS).min(LONGEST_PASS_MS);
         self.take(Step::Pass { millis });
         for node in 0..self.nodes.len() {
             self.take(Step::Beat { node, fails: false });
