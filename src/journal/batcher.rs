@@ -163,41 +163,9 @@ fn fail<T>(batch: Vec<Ticketed<T>>, error: &StoreError) -> Vec<Settled<T>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::saga::event::Birth;
-    use crate::saga::id::{DefinitionRef, SagaId, Timestamp};
-    use crate::saga::json::Json;
-    use crate::saga::state::{Deadline, Phase, Saga, State};
-
-    fn entry(n: u128, expected: u64) -> Entry {
-        let definition = DefinitionRef { name: "order".into(), version: 1 };
-        let deadline = Timestamp(1);
-        let birth = Birth {
-            definition,
-            key: String::new(),
-            input: Json::null(),
-            deadline,
-            traceparent: None,
-        };
-        let state = State {
-            version: 1,
-            phase: Phase::Forward,
-            steps: Vec::new(),
-            deadline: Deadline::Ahead(deadline),
-            attention: Vec::new(),
-        };
-        let saga = Saga { id: SagaId(uuid::Uuid::from_u128(n)), birth: Arc::new(birth), state };
-        Entry {
-            expected,
-            events: Vec::new(),
-            saga,
-            status_before: None,
-            order: None,
-            inputs: Vec::new(),
-        }
-    }
+    use crate::journal::examples::{entry, gone};
+    use crate::saga::id::SagaId;
 
     fn batcher(entries: u128) -> Batcher<u128> {
         let mut batcher = Batcher::new(Limits { batch: 100, waiting: 100 });
@@ -205,10 +173,6 @@ mod tests {
             batcher.offer(entry(n, 1), n).unwrap();
         }
         batcher
-    }
-
-    fn unavailable() -> StoreError {
-        StoreError::Unavailable { store: "orchestrator", cause: "gone".to_owned() }
     }
 
     #[test]
@@ -248,7 +212,7 @@ mod tests {
         batcher.offer(entry(9, 0), 9).unwrap();
         batcher.next_batch().unwrap();
         let given_back: Vec<u128> =
-            batcher.settle(Err(unavailable())).into_iter().map(|settled| settled.ticket).collect();
+            batcher.settle(Err(gone())).into_iter().map(|settled| settled.ticket).collect();
         assert_eq!(given_back, [9]);
         assert_eq!(batcher.next_batch().unwrap().len(), 3);
     }

@@ -12,7 +12,7 @@
 
 pub mod batcher;
 #[cfg(test)]
-mod examples;
+pub mod examples;
 pub mod feed;
 pub mod horizon;
 pub mod marks;

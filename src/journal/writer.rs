@@ -112,7 +112,7 @@ impl<T> Writer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::examples::birth;
+    use crate::journal::examples::{birth, gone};
 
     const MOVED: Marks = Marks { commands: 2, events: 1 };
 
@@ -126,8 +126,7 @@ mod tests {
         assert!(writer.flush(Marks::default()).is_none(), "they did not move");
         let batch = writer.flush(MOVED).expect("they moved");
         assert_eq!((batch.shard, batch.epoch, batch.marks), (3, 7, MOVED));
-        let gone = StoreError::Unavailable { store: "orchestrator", cause: "gone".to_owned() };
-        let ended = writer.ended(MOVED, Err(gone));
+        let ended = writer.ended(MOVED, Err(gone()));
         assert!(ended.away && !ended.deposed && !writer.wants_flush(MOVED));
         assert_eq!((writer.epoch(), writer.flushed()), (7, Marks::default()));
         writer.resume();
@@ -142,8 +141,7 @@ mod tests {
     fn nothing_is_written_in_a_pause_and_what_waits_goes_with_the_marks_after_it() {
         let mut writer = writer();
         writer.flush(MOVED).expect("they moved");
-        let gone = StoreError::Unavailable { store: "orchestrator", cause: "gone".to_owned() };
-        writer.ended(MOVED, Err(gone));
+        writer.ended(MOVED, Err(gone()));
         writer.offer(birth(), ()).expect("there is room");
         assert!(writer.next(MOVED).is_none());
         writer.resume();

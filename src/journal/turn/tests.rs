@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::journal::examples::{NOW, birth};
+use crate::journal::examples::{NOW, birth, gone};
 use crate::orders::definition::definition;
 use crate::saga::event::Reason;
 use crate::saga::json::Json;
@@ -56,9 +56,8 @@ fn what_is_wanted_of_another_version_is_told_so_and_changes_nothing() {
 #[test]
 fn a_delivery_is_acknowledged_only_for_what_was_written() {
     let refused = StoreError::Refused { store: "orchestrator", cause: "check".to_owned() };
-    let away = StoreError::Unavailable { store: "orchestrator", cause: "gone".to_owned() };
     let outcomes =
-        [Ok(EntryOutcome::Written(7)), Ok(EntryOutcome::Conflict), Err(refused), Err(away)];
+        [Ok(EntryOutcome::Written(7)), Ok(EntryOutcome::Conflict), Err(refused), Err(gone())];
     let expected = [
         Acknowledgement::Acknowledge,
         Acknowledgement::GiveBack,

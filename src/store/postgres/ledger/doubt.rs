@@ -107,9 +107,9 @@ impl Doubts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::examples::entry;
     use crate::saga::event::{Event, Recorded};
     use crate::saga::id::Timestamp;
-    use crate::store::postgres::ledger::tests::entry;
 
     const EPOCH: i64 = 3;
 

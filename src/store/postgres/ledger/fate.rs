@@ -77,9 +77,9 @@ pub fn judge(batch: &Batch, stored: &HashMap<SagaId, Stored>, known: &Known) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::examples::entry;
     use crate::ports::ledger::Marks;
     use crate::saga::event::{Event, Recorded};
-    use crate::store::postgres::ledger::tests::entry;
 
     const SHARD: u16 = 7;
 
