@@ -11,10 +11,9 @@ use skald::bus::topology;
 use skald::contract::message::Message;
 use skald::coordination::in_process::InProcessPokes;
 use skald::journal::turn::{self, Turn};
+use skald::orders::OrderStatus;
 use skald::orders::definition::definition;
-use skald::orders::money::Currency;
 use skald::orders::script::OrderScript;
-use skald::orders::{Item, Order, OrderId, OrderStatus};
 use skald::ports::bus::Bus;
 use skald::ports::clock::SystemClock;
 use skald::ports::door::{Admitted, InputOutcome, NewInput, Request};
@@ -32,7 +31,7 @@ use skald::saga::state::SagaStatus;
 use skald::store::{Stores, sqlite};
 use uuid::Uuid;
 
-use crate::rig::{Inbox, PATIENCE};
+use crate::rig::{Inbox, PATIENCE, a_harp};
 
 const SHARDS: Shard = 5;
 
@@ -183,21 +182,8 @@ async fn stop(node: NodeRunner) {
 }
 
 async fn submit(node: &NodeRunner) -> Result<SagaId, SubmitError> {
-    let now = SystemClock.now();
-    let saga = SagaId(Uuid::now_v7());
-    let order = Order {
-        id: OrderId(Uuid::now_v7()),
-        saga,
-        user: "ada".to_owned(),
-        email: None,
-        currency: Currency::DEFAULT,
-        total: 999,
-        status: OrderStatus::Pending,
-        reason: None,
-        created_at: now,
-        updated_at: now,
-        items: vec![Item { product: "harp".into(), quantity: 1, price: 999 }],
-    };
+    let order = a_harp(SystemClock.now());
+    let saga = order.saga;
     let order = NewOrder { order, claim: None, traceparent: None, watch: Watch::Unwatched };
     node.handle().submit(order).await.map(|_| saga)
 }

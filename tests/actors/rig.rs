@@ -155,20 +155,7 @@ impl Rig {
     }
 
     pub fn order(&self) -> Order {
-        let now = self.clock.now();
-        Order {
-            id: OrderId(Uuid::now_v7()),
-            saga: SagaId(Uuid::now_v7()),
-            user: "ada".to_owned(),
-            email: None,
-            currency: Currency::DEFAULT,
-            total: 999,
-            status: OrderStatus::Pending,
-            reason: None,
-            created_at: now,
-            updated_at: now,
-            items: vec![Item { product: "harp".into(), quantity: 1, price: 999 }],
-        }
+        a_harp(self.clock.now())
     }
 
     pub async fn commands(&self, service: &str) -> Inbox {
@@ -229,6 +216,23 @@ impl Rig {
             assert!(tokio::time::Instant::now() < patience, "{what}: {activity:?}");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+}
+
+/// An order for a harp, made now.
+pub fn a_harp(now: Timestamp) -> Order {
+    Order {
+        id: OrderId(Uuid::now_v7()),
+        saga: SagaId(Uuid::now_v7()),
+        user: "ada".to_owned(),
+        email: None,
+        currency: Currency::DEFAULT,
+        total: 999,
+        status: OrderStatus::Pending,
+        reason: None,
+        created_at: now,
+        updated_at: now,
+        items: vec![Item { product: "harp".into(), quantity: 1, price: 999 }],
     }
 }
 
