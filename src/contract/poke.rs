@@ -29,3 +29,16 @@ pub fn write(shard: u16) -> Outgoing {
 pub fn is_poke(message: &Message) -> bool {
     message.kind == KIND
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poke_goes_where_the_replies_of_its_shard_go_and_is_none_of_them() {
+        let poke = write(7);
+        assert_eq!((poke.exchange, &*poke.routing_key), (Exchange::Default, "skald.replies.7"));
+        assert!(is_poke(&poke.message));
+        assert!(!is_poke(&Message { kind: "inventory.reserved".to_owned(), ..poke.message }));
+    }
+}

@@ -132,6 +132,23 @@ mod tests {
         }
     }
 
+    /// Programs of several versions send the spans of one saga.
+    #[test]
+    fn spans_are_those_of_earlier_versions() {
+        let saga = SagaId(uuid::Uuid::from_u128(0x019b_7c9f_0e2e_7001_b000_0000_0000_0001));
+        let step = IdempotencyKey {
+            saga,
+            step: "reserve-inventory".into(),
+            generation: 1,
+            direction: Direction::Do,
+        };
+        let message = MessageId { saga, sequence: 2 };
+        assert_eq!(
+            [saga_span(saga), step_span(&step), message_span(message)],
+            [0xf93d_7c5c_e002_0336, 0x6dc6_3ee7_bd8e_564a, 0x019b_7c9e_be2e_7005]
+        );
+    }
+
     #[test]
     fn the_spans_of_a_saga_are_different_ones_and_none_is_zero() {
         for id in [uuid::Uuid::nil(), uuid::Uuid::max(), uuid::Uuid::from_u128(7 << 64)] {

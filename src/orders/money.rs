@@ -118,6 +118,7 @@ mod tests {
         }
         assert_eq!(usd.format_amount(1998).to_string(), "19.98");
         assert_eq!(usd.format_amount(-5).to_string(), "-0.05");
+        assert_eq!(usd.format_amount(0).to_string(), "0.00");
         let yen = Currency::parse("JPY").unwrap();
         assert_eq!(yen.format_amount(1998).to_string(), "1998");
         assert_eq!(yen.parse_amount("10.5"), None);

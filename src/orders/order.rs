@@ -102,3 +102,20 @@ impl OrderStatus {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_has_one_name_everywhere() {
+        for (status, name) in
+            OrderStatus::ALL.into_iter().zip(["PENDING", "CONFIRMED", "CANCELLED"])
+        {
+            assert_eq!(status.as_str(), name);
+            assert_eq!(serde_json::to_value(status).unwrap(), name);
+            assert_eq!(OrderStatus::parse(name), Some(status));
+        }
+        assert_eq!(OrderStatus::parse("pending"), None);
+    }
+}

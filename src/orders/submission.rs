@@ -226,8 +226,47 @@ mod tests {
         assert!(total <= i128::from(i64::MAX), "{total}");
     }
 
+    /// The faults of an order by this user, with so many lines, each of this quantity and price.
+    fn faults(user: &str, lines: usize, quantity: &str, price: &str) -> Vec<String> {
+        let line = format!(r#"{{"productId":"a","quantity":{quantity},"price":{price}}}"#);
+        let items = vec![line; lines].join(",");
+        let order = order(&format!(r#"{{"userId":"{user}","items":[{items}]}}"#));
+        order.err().into_iter().flatten().map(|fault| fault.pointer).collect()
+    }
+
     #[test]
-    fn an_order_without_items_is_refused() {
-        assert_eq!(pointers(r#"{"userId":"u","items":[]}"#), ["/items"]);
+    fn every_bound_belongs_to_what_is_allowed() {
+        let longest = "u".repeat(MAX_ID);
+        let quantity = MAX_QUANTITY.to_string();
+        let price = |minor| Currency::DEFAULT.format_amount(minor).to_string();
+        for (fault, found) in [
+            ("", faults(&longest, MAX_ITEMS, &quantity, &price(MAX_PRICE))),
+            ("", faults("u", 1, "1", "0")),
+            ("/userId", faults(&format!("{longest}u"), 1, "1", "0")),
+            ("/userId", faults("", 1, "1", "0")),
+            ("/items", faults("u", MAX_ITEMS + 1, "1", "0")),
+            ("/items", faults("u", 0, "1", "0")),
+            ("/items/0/quantity", faults("u", 1, &(MAX_QUANTITY + 1).to_string(), "0")),
+            ("/items/0/price", faults("u", 1, "1", &price(MAX_PRICE + 1))),
+        ] {
+            assert_eq!(found.join(" "), fault);
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_that_breaks_no_header() {
+        let longest = format!("{}@x", "a".repeat(MAX_EMAIL - 2));
+        let is_one = |email: &str| {
+            let mut faults = Faults::default();
+            faults.check_email(email);
+            faults.0.is_empty()
+        };
+        for good in ["ada@example.org", "a+b@x", &longest] {
+            assert!(is_one(good), "{good}");
+        }
+        let longer = format!("a{longest}");
+        for bad in ["", "ada", "@x", "ada@", "a@b@c", "a b@x", "a\n@x", "<a@x", "é@x", &longer] {
+            assert!(!is_one(bad), "{bad}");
+        }
     }
 }

@@ -49,3 +49,23 @@ impl Drop for Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_given_back_once() {
+        assert!(!Held::nothing().is_held());
+        let given_back = Arc::<AtomicU32>::default();
+        let counted = Arc::clone(&given_back);
+        let held = Held::until_dropped(move || _ = counted.fetch_add(1, Ordering::Relaxed));
+        assert!(held.is_held());
+        assert_eq!(given_back.load(Ordering::Relaxed), 0);
+        drop(held);
+        assert_eq!(given_back.load(Ordering::Relaxed), 1);
+    }
+}

@@ -120,3 +120,31 @@ pub trait Orchestrator: Send + Sync {
     /// Why it can't do its work at the moment; empty where it can.
     fn troubles(&self) -> Vec<String>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_parts_are_busy_with_adds_up() {
+        let activity = |n: u64, queue: &str| Activity {
+            awake: n,
+            outstanding: vec![("inventory.commands".to_owned(), n), (queue.to_owned(), n)],
+            waiting: 2 * n,
+            commits: 3 * n,
+            transitions: 4 * n,
+            ignored: vec![("settled", 5 * n)],
+        };
+        let outstanding = [("inventory.commands", 11), ("mail", 1), ("post", 10)]
+            .map(|(queue, n)| (queue.to_owned(), n));
+        let sum = Activity {
+            awake: 11,
+            outstanding: outstanding.into(),
+            waiting: 22,
+            commits: 33,
+            transitions: 44,
+            ignored: vec![("settled", 55)],
+        };
+        assert_eq!(activity(1, "mail").and(activity(10, "post")), sum);
+    }
+}

@@ -74,13 +74,17 @@ impl Source {
                     tracing::warn!(queue = %self.queue, %error, "a queue can't be consumed");
                 }
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = longer(pause);
         }
     }
 
     fn consumer(&self) -> BoxFuture<'_, Result<Deliveries, BusError>> {
         self.bus.consume_before_others(&self.queue, self.prefetch, self.priority)
     }
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -99,7 +103,15 @@ mod tests {
 
     /// A bus whose consumers come to an end after these many deliveries; none where it can't be
     /// consumed.
-    struct Unsteady(Mutex<Vec<Option<usize>>>);
+    struct Unsteady {
+        left: Mutex<Vec<Option<usize>>>,
+        /// The priority of each attempt to consume.
+        priorities: Mutex<Vec<i64>>,
+    }
+
+    fn unsteady(left: impl Into<Vec<Option<usize>>>) -> Arc<Unsteady> {
+        Arc::new(Unsteady { left: Mutex::new(left.into()), priorities: Mutex::default() })
+    }
 
     impl Bus for Unsteady {
         fn declare(&self, _: &QueueSpec) -> BoxFuture<'_, Result<(), BusError>> {
@@ -114,9 +126,10 @@ mod tests {
             &self,
             _: &QueueName,
             _: usize,
-            _: i64,
+            priority: i64,
         ) -> BoxFuture<'_, Result<Deliveries, BusError>> {
-            let deliveries = self.0.lock().unwrap().pop().flatten();
+            self.priorities.lock().unwrap().push(priority);
+            let deliveries = self.left.lock().unwrap().pop().flatten();
             let away = || BusError::Unavailable("on purpose".to_owned());
             Box::pin(ready(deliveries.map(|left| Deliveries::new(Ending(left))).ok_or_else(away)))
         }
@@ -163,28 +176,39 @@ mod tests {
 
     #[tokio::test]
     async fn a_consumer_that_is_over_is_renewed_until_it_can_be() {
-        let bus = Arc::new(Unsteady(Mutex::new(vec![Some(5), None, Some(0), None, Some(2)])));
-        let mut source = Source::of(bus.clone(), "replies".into(), 10).open().await.unwrap();
+        let bus = unsteady([Some(5), None, Some(0), None, Some(2)]);
+        let source = Source::of(bus.clone(), "replies".into(), 10).before_others(7);
+        let mut source = source.open().await.unwrap();
         let mut batch = Vec::new();
         for expected in [2, 6, 7] {
             source.recv_many(&mut batch, 4).await;
             assert_eq!(batch.len(), expected);
         }
-        assert!(bus.0.lock().unwrap().is_empty());
+        assert!(bus.left.lock().unwrap().is_empty());
+        assert_eq!(*bus.priorities.lock().unwrap(), [7; 5]);
     }
 
     #[tokio::test]
     async fn a_queue_that_cannot_be_consumed_at_the_start_is_an_error() {
-        let bus = Arc::new(Unsteady(Mutex::new(vec![None])));
+        let bus = unsteady([None]);
         assert!(Source::of(bus, "replies".into(), 10).open().await.is_err());
     }
 
     #[tokio::test]
     async fn a_queue_that_cannot_be_consumed_yet_is_consumed_once_it_can_be() {
-        let bus = Arc::new(Unsteady(Mutex::new(vec![Some(1), None])));
+        let bus = unsteady([Some(1), None]);
         let mut source = Source::of(bus, "dead".into(), 10);
         let mut batch = Vec::new();
         source.recv_many(&mut batch, 4).await;
         assert_eq!(batch.len(), 1);
+    }
+
+    #[test]
+    fn pauses_grow_up_to_the_longest() {
+        let pauses: Vec<_> = std::iter::successors(Some(FIRST_PAUSE), |pause| Some(longer(*pause)))
+            .take_while(|pause| *pause < LONGEST_PAUSE)
+            .take(100)
+            .collect();
+        assert!(pauses.is_sorted_by(|a, b| a < b) && pauses.len() < 100, "{pauses:?}");
     }
 }

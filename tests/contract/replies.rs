@@ -283,6 +283,9 @@ fn what_is_nested_too_deeply_is_not_kept() {
     let texts = "[".repeat(MAX_DEPTH * 10);
     let flat = format!("[{}\"\\\"{texts}\"]", "[],".repeat(MAX_DEPTH * 10));
     assert_eq!(said(flat.clone()), success(&flat));
+    let shut_in_texts =
+        format!("{}1{}", r#"["]","#.repeat(MAX_DEPTH + 1), "]".repeat(MAX_DEPTH + 1));
+    assert_eq!(said(shut_in_texts), Err(Unexplained::DeepResult));
     let objects = format!("{}1{}", r#"{"a":"#.repeat(2_000), "}".repeat(2_000));
     assert_eq!(said(objects), Err(Unexplained::DeepResult));
 }

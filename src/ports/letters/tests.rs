@@ -18,3 +18,26 @@ fn names_can_be_read_back() {
     }
     assert_eq!(LetterState::parse("open"), None);
 }
+
+#[test]
+fn a_client_key_stands_for_one_decision() {
+    let id = uuid::Uuid::nil();
+    let decision = NewDecision {
+        id,
+        letter: id,
+        action: Action::Requeue,
+        by: "ada".to_owned(),
+        note: "the worker is mended".to_owned(),
+        client_key: "1".to_owned(),
+        at: Timestamp(0),
+    };
+    let earlier = decision.taken();
+    let by_another = NewDecision { by: "bob".to_owned(), ..decision.clone() };
+    assert_eq!(by_another.after(earlier.clone()), Decided::Stands(earlier.clone()));
+    for other in [
+        NewDecision { note: "try again".to_owned(), ..decision.clone() },
+        NewDecision { action: Action::Discard, ..decision },
+    ] {
+        assert_eq!(other.after(earlier.clone()), Decided::KeyTaken);
+    }
+}

@@ -155,10 +155,24 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_order_is_read() {
+        let line = format!(r#"{{"productId":"a","quantity":{MAX_QUANTITY}}}"#);
+        let body = format!(r#"{{"items":[{}]}}"#, vec![line; MAX_ITEMS].join(","));
+        let pieces = i64::from(MAX_QUANTITY) * MAX_ITEMS as i64;
+        let command = read(RESERVE, Direction::Do, &body).unwrap();
+        assert_eq!(command.request, Request::Reserve(Holding::from([("a".into(), pieces)])));
+    }
+
+    #[test]
     fn a_command_of_another_worker_or_direction_is_poison() {
         let body = r#"{"items":[{"productId":"a","quantity":1}]}"#;
-        assert!(read("inventory.count", Direction::Do, body).is_err());
-        assert!(read(RESERVE, Direction::Undo, body).is_err());
-        assert!(read(RELEASE, Direction::Do, body).is_err());
+        for (name, direction, expected) in [
+            ("inventory.count", Direction::Do, "no command of the inventory worker"),
+            (RESERVE, Direction::Undo, "under the key of a Undo"),
+            (RELEASE, Direction::Do, "under the key of a Do"),
+        ] {
+            let Poison(text) = read(name, direction, body).unwrap_err();
+            assert!(text.contains(expected), "{text}");
+        }
     }
 }

@@ -160,6 +160,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_watched_heats_up_though_there_is_no_room_for_more() {
+        let mut heat = Heat::default();
+        heat.note(&numbered(WATCHED), NOW);
+        let watched = products(["p00007"]);
+        for _ in 0..2 {
+            heat.note(&watched, NOW);
+        }
+        assert_eq!(heat.hot_of(&watched, NOW), ["p00007"].into());
+    }
+
+    #[test]
     fn a_clock_that_goes_back_cools_nothing() {
         let (mut heat, tea) = (Heat::default(), products(["tea"]));
         for n in [9_000, 5_000, 0] {

@@ -49,3 +49,33 @@ impl Hints {
         self.heat.lock().unwrap_or_else(PoisonError::into_inner).note(contended, now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Locks whatever it is asked for, and remembers what that was.
+    #[derive(Default)]
+    struct Asked(Mutex<Vec<String>>);
+
+    impl Locks for Asked {
+        fn hold(&self, names: &BTreeSet<&str>) -> Held {
+            self.0.lock().unwrap().extend(names.iter().map(|name| (*name).to_owned()));
+            Held::until_dropped(|| ())
+        }
+    }
+
+    #[test]
+    fn only_what_others_were_at_again_and_again_is_locked() {
+        let now = Timestamp(1_000_000_000);
+        let asked = Arc::<Asked>::default();
+        let hints = Hints::new(asked.clone());
+        let (tea, both) = (BTreeSet::from(["tea".into()]), ["jam", "tea"].map(Into::into).into());
+        assert!(!hints.hold(&both, now).is_held());
+        for _ in 0..3 {
+            hints.note(&tea, now);
+        }
+        assert!(hints.hold(&both, now).is_held());
+        assert_eq!(*asked.0.lock().unwrap(), ["tea"]);
+    }
+}

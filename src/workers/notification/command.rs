@@ -214,8 +214,30 @@ pub(super) mod tests {
             assert_ne!(broken, BODY);
             assert!(read(SEND, Direction::Do, &broken).is_err(), "{to}");
         }
-        let long = BODY.replacen("ada", &"a".repeat(MAX_EMAIL), 1);
-        assert!(read(SEND, Direction::Do, &long).is_err());
+    }
+
+    #[test]
+    fn an_order_is_read_up_to_the_bounds_of_one() {
+        let read = |email: usize, lines: usize| {
+            let address = format!("{}@x", "a".repeat(email - 2));
+            let line = r#"{"productId":"pot","quantity":1,"price":20},"#;
+            let body = BODY.replacen("ada@example.org", &address, 1);
+            let body =
+                body.replacen("\"items\":[", &format!("\"items\":[{}", line.repeat(lines - 2)), 1);
+            read(SEND, Direction::Do, &body)
+        };
+        let command = read(MAX_EMAIL, MAX_ITEMS).unwrap();
+        assert_eq!(command.letter.lines.len(), MAX_ITEMS);
+        assert!(read(MAX_EMAIL + 1, MAX_ITEMS).is_err());
+        assert!(read(MAX_EMAIL, MAX_ITEMS + 1).is_err());
+    }
+
+    #[test]
+    fn a_template_is_stored_under_the_name_that_commands_use() {
+        for template in [Template::OrderConfirmed, Template::OrderCancelled] {
+            let name = format!("\"{}\"", template.as_str());
+            assert_eq!(serde_json::from_str::<Template>(&name).unwrap(), template);
+        }
     }
 
     #[test]

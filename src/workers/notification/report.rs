@@ -42,3 +42,54 @@ fn count(outcome: &'static str, mails: u64) {
         metrics::counter!("skald_mails_total", "outcome" => outcome).increment(mails);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::workers::notification::command::tests::{BODY, command};
+
+    /// The counters after a batch of mails with these results.
+    fn counted(results: &[Result<(), MailError>]) -> Vec<String> {
+        let command = command(BODY);
+        let posted: Vec<_> = results
+            .iter()
+            .map(|result| Posted { command: &command, result: result.clone() })
+            .collect();
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || report(&posted));
+        let rendered = recorder.handle().render();
+        let counters = rendered.lines().filter_map(|line| line.strip_prefix("skald_mails_total"));
+        let mut counters: Vec<String> = counters.map(ToOwned::to_owned).collect();
+        counters.sort();
+        counters
+    }
+
+    #[test]
+    fn each_mail_is_counted_by_what_became_of_it() {
+        let (away, broken) =
+            (MailError::Transient("away".into()), MailError::Misconfigured("us".into()));
+        let refused = MailError::Undeliverable("nobody here".into());
+        let results = [
+            Ok(()),
+            Ok(()),
+            Err(refused.clone()),
+            Err(refused),
+            Err(away.clone()),
+            Err(away),
+            Err(broken.clone()),
+            Err(broken),
+        ];
+        assert_eq!(
+            counted(&results),
+            [
+                r#"{outcome="misconfigured"} 2"#,
+                r#"{outcome="put_off"} 2"#,
+                r#"{outcome="sent"} 2"#,
+                r#"{outcome="undeliverable"} 2"#,
+            ]
+        );
+        assert_eq!(counted(&[Ok(())]), [r#"{outcome="sent"} 1"#]);
+    }
+}

@@ -219,6 +219,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_command_is_acknowledged_once_its_reply_is_confirmed_and_not_before() {
+        let mut unroutable = 0;
+        for (settlement, expected) in [
+            (Settlement::Rejected, Next::SendAgain),
+            (Settlement::Unknown, Next::SendAgain),
+            (Settlement::Confirmed, Next::Acknowledge),
+        ] {
+            assert_eq!(next(settlement, &mut unroutable), expected, "{settlement:?}");
+        }
+        for _ in 1..UNROUTABLE_TRIES {
+            assert_eq!(next(Settlement::Unroutable, &mut unroutable), Next::SendAgain);
+        }
+        assert_eq!(next(Settlement::Unroutable, &mut unroutable), Next::GiveBack);
+    }
+
     #[tokio::test]
     async fn a_rejected_reply_is_sent_again_after_a_pause() {
         let bus = Arc::new(Full::default());

@@ -1,6 +1,8 @@
 //! The suite.
 
-use skald::ports::mail::{Mail, MailError};
+use std::time::Duration;
+
+use skald::ports::mail::{Mail, MailError, SEND_WITHIN_MS};
 
 use super::{Backend, mail};
 
@@ -109,4 +111,11 @@ pub fn what_can_not_be_taken_now_is_put_off_and_taken_later(backend: &dyn Backen
 pub fn nothing_to_send_is_no_fault(backend: &dyn Backend) {
     assert!(backend.mailer().send(&[]).is_empty());
     assert!(backend.arrived().is_empty());
+}
+
+/// Whoever claims a mail claims it for as long as its mailer says that a call takes.
+pub fn no_call_takes_longer_than_claims_last(backend: &dyn Backend) {
+    let most = Duration::from_millis(SEND_WITHIN_MS);
+    let longest = backend.mailer().longest();
+    assert!(longest >= Duration::from_secs(1) && longest <= most, "{longest:?}");
 }

@@ -44,6 +44,7 @@ macro_rules! mail_conformance {
             no_text_ends_the_mail
             what_can_not_be_taken_now_is_put_off_and_taken_later
             nothing_to_send_is_no_fault
+            no_call_takes_longer_than_claims_last
         }
     };
     ($name:ident, $backend:expr, $($case:ident)*) => {

@@ -1,5 +1,9 @@
 //! How the mails of a batch are shared among connections.
 
+use std::time::Duration;
+
+use skald::workers::notification::smtp::MAX_TIMEOUT;
+
 use super::*;
 
 #[test]
@@ -21,6 +25,25 @@ fn there_are_no_more_connections_than_allowed_and_they_are_kept() {
     assert_eq!(sink.taken().len(), 300);
     let (made, most) = sink.connections();
     assert!(made <= 3 && most <= 3, "{made} made, {most} at a time");
+}
+
+#[test]
+fn each_connection_has_its_share_of_a_batch() {
+    let share = pair(1).1.mails_at_a_time();
+    assert!(share > 1, "{share}");
+    assert_eq!(pair(3).1.mails_at_a_time(), 3 * share);
+}
+
+#[test]
+fn a_call_takes_the_longer_the_longer_the_server_may_take() {
+    let sink = Sink::start(Protection::None);
+    let longest = |timeout: Duration| {
+        let settings = Settings { timeout, ..connections(1) };
+        SmtpMailer::open(&sink.url(), SENDER, &settings).unwrap().longest()
+    };
+    let [short, long] = [5, 10].map(Duration::from_secs);
+    assert_eq!(longest(long) - longest(short), long - short);
+    assert_eq!(longest(Duration::MAX), longest(MAX_TIMEOUT));
 }
 
 #[test]

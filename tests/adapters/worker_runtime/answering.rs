@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use skald::ports::bus::Message;
 use skald::workers::inventory::InventoryWorker;
+use skald::workers::runtime::Runtime;
 
 use super::rig::{BATCH, Reply, Rig, command, release, reserve};
 use super::stores::Warehouse;
@@ -135,6 +136,21 @@ async fn what_gathers_while_one_batch_commits_is_the_next_batch() {
         rig.reply().await;
     }
     assert_eq!(*warehouse.batches.lock().unwrap(), [1, BATCH, 2]);
+}
+
+#[tokio::test]
+async fn a_worker_of_small_batches_holds_one_more_of_them_at_most() {
+    let rig = Rig::new().await;
+    let (_, worker) = inventory(1);
+    for (held, most, expected) in [
+        (100, BATCH - 1, (BATCH - 1, 2 * (BATCH - 1))),
+        (5, BATCH - 1, (BATCH - 1, 5)),
+        (100, BATCH, (BATCH, 100)),
+        (100, BATCH + 1, (BATCH, 100)),
+    ] {
+        let runtime = Runtime { prefetch: held, ..rig.runtime(&worker) }.with_batches_of(most);
+        assert_eq!((runtime.batch_size, runtime.prefetch), expected);
+    }
 }
 
 #[tokio::test]

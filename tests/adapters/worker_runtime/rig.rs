@@ -120,16 +120,19 @@ impl Rig {
 
     pub fn start_with_batches_of<W: Worker>(&self, most: usize, worker: &Arc<W>) -> Running {
         let (stop, stopping) = watch::channel(false);
-        let runtime = Runtime {
+        let runtime = self.runtime(worker).with_batches_of(most);
+        Running { stop, task: tokio::spawn(runtime.run(stopping)) }
+    }
+
+    pub fn runtime<W: Worker>(&self, worker: &Arc<W>) -> Runtime<W> {
+        Runtime {
             worker: Arc::clone(worker),
             bus: Arc::clone(&self.bus),
             clock: self.clock.clone(),
             spans: Default::default(),
             batch_size: BATCH,
             prefetch: PREFETCH,
-        };
-        let runtime = runtime.with_batches_of(most);
-        Running { stop, task: tokio::spawn(runtime.run(stopping)) }
+        }
     }
 
     /// Publishes a command and returns the tag of its receipt.

@@ -36,7 +36,8 @@ impl<'a> Session<'a> {
     }
 
     fn converse(&mut self, mut plain: Option<TcpStream>) -> io::Result<()> {
-        let (mut from, mut to) = (String::new(), Vec::new());
+        // The sender and the recipients of the mail that is being handed over, if one is.
+        let (mut from, mut to) = (None, Vec::new());
         loop {
             let line = self.line()?;
             let mark = if self.is_protected { '+' } else { '-' };
@@ -53,17 +54,20 @@ impl<'a> Session<'a> {
                     self.is_protected = true;
                 }
                 "AUTH" => self.answer(&line, "235 welcome")?,
-                "MAIL" => {
-                    (from, to) = (address(&line), Vec::new());
-                    self.answer(&line, "250 sender")?;
+                "MAIL" if from.is_some() => self.say("503 5.5.1 nested MAIL command")?,
+                "MAIL" if self.answers(&line, "250 sender")? => from = Some(address(&line)),
+                "RSET" => {
+                    (from, to) = (None, Vec::new());
+                    self.answer(&line, "250 forgotten")?;
                 }
                 "RCPT" if self.answers(&line, "250 recipient")? => to.push(address(&line)),
                 "DATA" if self.answers(&line, "354 go on")? => {
                     let text = self.content()?;
-                    let taken = Taken { from: from.clone(), to: to.clone(), text };
+                    let from = from.take().unwrap_or_default();
+                    let taken = Taken { from, to: std::mem::take(&mut to), text };
                     self.take(taken)?;
                 }
-                "RCPT" | "DATA" => {}
+                "MAIL" | "RCPT" | "DATA" => {}
                 "QUIT" => return self.answer(&line, "221 bye"),
                 _ => self.answer(&line, "250 very well")?,
             }
