@@ -164,6 +164,13 @@ mod tests {
     }
 
     #[test]
+    fn nodes_that_start_together_claim_different_shards() {
+        let found = census(&[1, 2, 3], &[None; 9]);
+        let claims = [1, 2, 3].map(|node| plan(id(node), &found).claim);
+        assert_eq!(claims, [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7, 8]]);
+    }
+
+    #[test]
     fn what_another_owns_is_left_to_it() {
         let plan = plan(id(1), &census(&[1, 2], &[Some(2), Some(2), Some(2), None]));
         assert_eq!(plan, Plan { claim: vec![3], release: vec![] });
