@@ -58,6 +58,7 @@ mod tests {
         timers.set(saga(1), Some(Timestamp(30)));
         timers.set(saga(3), Some(Timestamp(25)));
         timers.set(saga(3), None);
+        assert_eq!((timers.due(saga(1)), timers.due(saga(3))), (Some(Timestamp(30)), None));
         assert_eq!(timers.take_due(Timestamp(9), 10), []);
         assert_eq!(timers.take_due(Timestamp(30), 1), [saga(2)]);
         assert_eq!(timers.take_due(Timestamp(30), 10), [saga(1)]);

@@ -41,6 +41,22 @@ fn a_birth_sends_its_event_and_its_command_and_each_mark_waits_for_its_own() {
 }
 
 #[test]
+fn a_command_that_is_asked_again_is_the_same_message_and_moves_no_mark() {
+    let (mut outbox, entry) = (outbox(0), birth());
+    let first = outbox.committed(vec![(1, entry.clone())]).pop().unwrap();
+    let again = outbox.ask_again(&entry.saga, 2);
+    let what = |tagged: &Tagged| {
+        let Outgoing { exchange, routing_key, message } = tagged.outgoing.clone();
+        (exchange, routing_key, message)
+    };
+    assert_eq!((tags(&again), what(&again[0])), (vec![UNTRACKED], what(&first)));
+    assert_eq!(outbox.ask_again(&entry.saga, 1).len(), 0, "it started then, and asked nothing");
+    let marks = outbox.marks();
+    outbox.settled(UNTRACKED, Settlement::Confirmed);
+    assert_eq!((outbox.marks(), outbox.unsettled()), (marks, 2));
+}
+
+#[test]
 fn nobody_has_to_listen_to_events() {
     let mut outbox = outbox(0);
     outbox.committed(vec![(1, birth())]);

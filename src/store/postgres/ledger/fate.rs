@@ -77,8 +77,8 @@ pub fn judge(batch: &Batch, stored: &HashMap<SagaId, Stored>, known: &Known) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::examples::entry;
-    use crate::ports::ledger::Marks;
+    use crate::journal::examples::{NOW, birth, entry};
+    use crate::ports::ledger::{Marks, StoredAnswer};
     use crate::saga::event::{Event, Recorded};
 
     const SHARD: u16 = 7;
@@ -98,6 +98,21 @@ mod tests {
         let batch = Batch { shard: SHARD, epoch: 1, marks: Marks::default(), entries };
         let fates = judge(&batch, &stored.collect(), &Known::default());
         fates.into_iter().map(|fate| fate == Fate::Write).collect()
+    }
+
+    #[test]
+    fn a_key_is_claimed_by_a_birth_and_by_nothing_else() {
+        let mut entry = birth();
+        assert_eq!(claim(&entry), None, "its client gave none");
+        let Some(OrderChange::Placed(order, claimed)) = &mut entry.order else {
+            panic!("{entry:?}")
+        };
+        let answer = StoredAnswer { fingerprint: vec![1], order: order.id, body: String::new() };
+        let key = Claim { key: "k".to_owned(), answer };
+        *claimed = Some(key.clone());
+        assert_eq!(claim(&entry), Some((&key, NOW)));
+        entry.expected = 1;
+        assert_eq!(claim(&entry), None);
     }
 
     #[test]
