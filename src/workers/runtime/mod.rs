@@ -100,7 +100,8 @@ impl<W: Worker> Runtime<W> {
         let mut arrived = Vec::new();
         let mut waiting = VecDeque::new();
         let mut at_work = None;
-        loop {
+        // Looked at each time: whatever else is ready, no batch is begun after the word to stop.
+        while !*stop.borrow() {
             if at_work.is_none() && !waiting.is_empty() {
                 at_work = Some(self.start(next_batch(&mut waiting), meters.clone()));
             }
