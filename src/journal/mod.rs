@@ -12,7 +12,7 @@
 
 pub mod batcher;
 #[cfg(test)]
-pub mod examples;
+mod examples;
 pub mod feed;
 pub mod horizon;
 pub mod marks;

@@ -1,5 +1,8 @@
 //! The owner's side of the store: sagas and their history, written batch by batch.
 
+#[cfg(test)]
+pub mod examples;
+
 use std::collections::BTreeMap;
 
 use crate::orders::{Order, OrderId, OrderStatus};

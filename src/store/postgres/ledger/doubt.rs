@@ -107,7 +107,7 @@ impl Doubts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::examples::entry;
+    use crate::ports::ledger::examples::entry;
     use crate::saga::event::{Event, Recorded};
     use crate::saga::id::Timestamp;
 

@@ -77,7 +77,7 @@ pub fn judge(batch: &Batch, stored: &HashMap<SagaId, Stored>, known: &Known) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::examples::{NOW, birth, entry};
+    use crate::ports::ledger::examples::{NOW, entry, order};
     use crate::ports::ledger::{Marks, StoredAnswer};
     use crate::saga::event::{Event, Recorded};
 
@@ -102,14 +102,13 @@ mod tests {
 
     #[test]
     fn a_key_is_claimed_by_a_birth_and_by_nothing_else() {
-        let mut entry = birth();
+        let mut entry = moved(1, 0);
+        let order = order();
+        entry.order = Some(OrderChange::Placed(Box::new(order.clone()), None));
         assert_eq!(claim(&entry), None, "its client gave none");
-        let Some(OrderChange::Placed(order, claimed)) = &mut entry.order else {
-            panic!("{entry:?}")
-        };
         let answer = StoredAnswer { fingerprint: vec![1], order: order.id, body: String::new() };
         let key = Claim { key: "k".to_owned(), answer };
-        *claimed = Some(key.clone());
+        entry.order = Some(OrderChange::Placed(Box::new(order), Some(key.clone())));
         assert_eq!(claim(&entry), Some((&key, NOW)));
         entry.expected = 1;
         assert_eq!(claim(&entry), None);
