@@ -174,10 +174,17 @@ impl PrivateServer {
         self.suspended.iter().for_each(|sender| signal("STOP", sender));
     }
 
-    /// Kills it with SIGKILL: what it had not sent is not sent.
+    /// Kills it and all its processes with SIGKILL, as a machine dies: what it had not sent is not sent. A
+    /// session that outlived the others could wait for ever for a lock of one that died with it.
     pub fn kill(&mut self) {
-        signal("KILL", &self.pid());
-        self.suspended.drain(..).for_each(|sender| signal("KILL", &sender));
+        let pid = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        signal("KILL", &pid);
+        for child in children.split_whitespace() {
+            // Some see that the first is gone, and go themselves.
+            Command::new("kill").args(["-s", "KILL", child]).output().unwrap();
+        }
+        self.suspended.clear();
         self.stop();
     }
 
