@@ -120,8 +120,6 @@ pub struct PrivateServer {
     port: u16,
     /// What its primary knows it by.
     name: &'static str,
-    /// Processes that would outlive it.
-    suspended: Vec<String>,
     /// Ends the server when this end of its pipe is closed, also by a death of this process.
     guard: Option<(Child, ChildStdin)>,
 }
@@ -158,7 +156,7 @@ impl PrivateServer {
     fn start_in(folder: tempfile::TempDir, name: &'static str) -> Self {
         own(folder.path());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { folder, port, name, suspended: Vec::new(), guard: None };
+        let mut server = Self { folder, port, name, guard: None };
         server.go_on();
         server
     }
@@ -169,9 +167,9 @@ impl PrivateServer {
     }
 
     /// Suspends whoever sends to its standbys, until it is killed.
-    pub fn suspend_senders(&mut self) {
-        self.suspended = self.lines("SELECT pid::text AS line FROM pg_stat_replication");
-        self.suspended.iter().for_each(|sender| signal("STOP", sender));
+    pub fn suspend_senders(&self) {
+        let senders = self.lines("SELECT pid::text AS line FROM pg_stat_replication");
+        senders.iter().for_each(|sender| signal("STOP", sender));
     }
 
     /// Kills it and all its processes with SIGKILL, as a machine dies: what it had not sent is not sent. A
@@ -184,7 +182,6 @@ impl PrivateServer {
             // Some see that the first is gone, and go themselves.
             Command::new("kill").args(["-s", "KILL", child]).output().unwrap();
         }
-        self.suspended.clear();
         self.stop();
     }
 
