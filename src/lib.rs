@@ -24,6 +24,7 @@
 //! | [`actors`] | the shells around the core |
 //! | [`http`] | REST and dashboard |
 //! | [`failpoint`] | moments at which tests let the process die; anybody may use it |
+//! | [`mod@panic`] | the end of a process without one of its parts; anybody may use it |
 //! | [`seeded`] | switches for known mistakes; empty without the feature `seeded-bugs` |
 //! | [`config`], [`telemetry`], [`app`], [`cli`] | putting it together |
 //!
@@ -44,6 +45,7 @@ pub mod failpoint;
 pub mod http;
 pub mod journal;
 pub mod orders;
+pub mod panic;
 pub mod ports;
 pub mod saga;
 pub mod shards;

@@ -11,9 +11,9 @@ use actix::dev::SendError;
 use actix::prelude::*;
 
 use super::blocking::Blocking;
-use super::panic::AbortOnPanic;
 use super::registry::{DueInStore, LookForInputs, Registry, Tick};
 use crate::journal::horizon::Horizon;
+use crate::panic::AbortOnPanic;
 use crate::ports::door::Door;
 use crate::ports::ledger::{Due, Ledger, Shard};
 use crate::ports::{Clock, StoreError};

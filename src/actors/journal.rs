@@ -10,11 +10,11 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::blocking::Blocking;
-use super::panic::AbortOnPanic;
 use super::publisher::{Committed, Doubt, Publisher};
 use super::shard::Halt;
 use crate::journal::batcher::Settled;
 use crate::journal::writer::{Ended, Writer};
+use crate::panic::AbortOnPanic;
 use crate::ports::StoreError;
 use crate::ports::ledger::{Batch, Entry, EntryOutcome, Ledger, Marks, Shard};
 use crate::ports::pokes::Pokes;

@@ -36,7 +36,6 @@ mod handover;
 mod house;
 pub mod journal;
 mod node;
-pub mod panic;
 mod publisher;
 mod recovery;
 mod registry;

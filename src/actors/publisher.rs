@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::blocking::Blocking;
 use super::journal::Shared;
-use super::panic::AbortOnPanic;
 use super::registry::{CommandLost, Registry};
 use super::sendings::Sendings;
 use super::shard::Halt;
@@ -18,6 +17,7 @@ use crate::contract::trace::{saga_span, step_span, trace_id};
 use crate::failpoint;
 use crate::journal::feed::PAGE;
 use crate::journal::outbox::{Cause, Lost, Outbox, Page, Tagged, UNTRACKED};
+use crate::panic::AbortOnPanic;
 use crate::ports::bus::{Bus, Message, Receipt, Settlement};
 use crate::ports::ledger::{Entry, Ledger, Seq, Shard, ShardState};
 use crate::saga::catalogue::Catalogue;

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::mail::{self, Mail};
 use super::stores::WorkerStores;
-use crate::actors::panic::AbortOnPanic;
 use crate::config::{Config, Run};
+use crate::panic::AbortOnPanic;
 use crate::ports::Clock;
 use crate::ports::bus::Bus;
 use crate::ports::spans::Spans;

@@ -15,10 +15,10 @@ use tokio::sync::oneshot;
 
 use crate::actors::blocking::Blocking;
 use crate::actors::house::House;
-use crate::actors::panic::AbortOnPanic;
 use crate::actors::saga::{SagaActor, Tell, Told};
 use crate::actors::shard::Halt;
 use crate::contract::names::MessageId;
+use crate::panic::AbortOnPanic;
 use crate::ports::bus::Delivery;
 use crate::ports::door::{Door, InputId};
 use crate::ports::ledger::Ledger;

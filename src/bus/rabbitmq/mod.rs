@@ -44,6 +44,7 @@ use tokio::time::{Instant, timeout};
 pub use address::{Address, AddressError};
 pub use bundle::Bundling;
 
+use crate::panic::AbortOnPanic;
 use crate::ports::bus::{Bus, BusError, Deliveries, Outgoing, QueueDepth, QueueSpec, Receipt};
 use crate::saga::id::QueueName;
 use connection::{Addresses, Dialler, Health, Line, Purpose};
@@ -101,6 +102,7 @@ impl RabbitBus {
             stop,
         };
         let run = move || {
+            let _guard = AbortOnPanic("bus");
             connections.run(started);
             // Nobody may wait for it.
             let _ = tell_stopped.send(());
@@ -222,7 +224,10 @@ impl Connections {
             return;
         }
         let publisher = Publisher::new(publishing, to_publish, bundling.clone(), stop.clone());
-        let publishing = tokio::spawn(publisher.run(to_publish_over));
+        let publishing = tokio::spawn(async {
+            let _guard = AbortOnPanic("publisher of the bus");
+            publisher.run(to_publish_over).await;
+        });
         let desk = Desk::new(consuming, declared, bundling, postings, stop.clone());
         tokio::select! {
             () = desk.clone().run(asked, to_consume_over) => {}
