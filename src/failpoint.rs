@@ -4,10 +4,15 @@
 //! The variable `FAILPOINTS` says where: `inventory.before_commit=20*off->return` lets twenty commits
 //! of the inventory's store pass, and none after them.
 
-/// Ends the process if a test wants that at this moment in this part of the program.
+/// Ends the process if a test wants that at this moment in this part of the program; it says so in
+/// its log first.
 #[cfg(feature = "failpoints")]
 pub fn reach(part: &str, moment: &str) {
-    let _ = fail::eval(&format!("{part}.{moment}"), |_| std::process::abort());
+    let point = format!("{part}.{moment}");
+    let _ = fail::eval(&point, |_| {
+        tracing::error!(point, "a test ends the process");
+        std::process::abort();
+    });
 }
 
 /// Nothing.

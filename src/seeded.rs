@@ -88,8 +88,28 @@ mod switches {
         NeedsForgotten,
         /// A queue that answers nothing is never asked again.
         ProbesForgotten,
+        /// A page that was read before a commit came into doubt counts as read after it.
+        DoubtSettledByOldPage,
+        /// Commands are not read as long as events are to be.
+        EventsHoldUpCommands,
+        /// A full page of the history counts as the last one.
+        FullPageIsLast,
+        /// An answer to what was asked by another owner is dropped.
+        BehindIgnored,
+        /// An order counts as accepted though its commit failed.
+        AcceptedWithoutCommit,
+        /// An order under a key that is taken is taken for another one.
+        KeyForgotten,
+        /// A saga that is due and not in memory is told to nobody.
+        DuePassedBy,
         /// What is wanted of a saga is done without noting that it was.
         OutcomeForgotten,
+        /// What is wanted of a saga as it was is done though it has moved on.
+        VersionIgnored,
+        /// What is wanted of a saga as it is is refused as if it had moved on.
+        VersionRefused,
+        /// A node keeps a shard whose lease outlived its trust, and does not run it.
+        ShardKeptIdle,
     }
 
     /// Switches one mistake on in this thread, and all others off.
@@ -97,8 +117,13 @@ mod switches {
         ON.set(bug);
     }
 
+    /// Which one is on in this thread.
+    pub fn on() -> Option<Bug> {
+        ON.get()
+    }
+
     /// Whether `bug` is on in this thread.
     pub fn is_on(bug: Bug) -> bool {
-        ON.get() == Some(bug)
+        on() == Some(bug)
     }
 }

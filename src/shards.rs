@@ -46,11 +46,11 @@ pub fn follow(
 ) -> Changes {
     let is_mine = |shard: &Shard| census.owners.get(usize::from(*shard)) == Some(&Some(me));
     let lost = running.iter().copied().filter(|shard| !is_mine(shard)).collect();
-    let Plan { mut claim, mut release } = plan(me, census);
-    claim.retain(|shard| !refused.contains(shard));
+    let Plan { claim, mut release } = plan(me, census, refused);
     // Leases that outlived the trust in them: begun anew, under another epoch.
     let mine = (0..).zip(&census.owners).filter(|(_, owner)| **owner == Some(me));
-    release.extend(mine.map(|(shard, _)| shard).filter(|shard| !running.contains(shard)));
+    let idle = mine.map(|(shard, _)| shard).filter(|shard| !running.contains(shard));
+    release.extend(idle.filter(|_| !seeded!(ShardKeptIdle)));
     Changes { lost, claim, release }
 }
 
@@ -63,11 +63,11 @@ pub struct Plan {
     pub release: Vec<Shard>,
 }
 
-/// What the node `me` should do, going by `census`.
+/// What the node `me` should do, going by `census`; the `refused` shards are not for it.
 ///
 /// Shards are shared evenly: of `s` shards and `n` nodes each gets `s / n`, and the first `s % n`
 /// nodes by their ids one more. A node that is not among the living does nothing.
-pub fn plan(me: NodeId, census: &Census) -> Plan {
+pub fn plan(me: NodeId, census: &Census, refused: &BTreeSet<Shard>) -> Plan {
     let Some(rank) = census.nodes.iter().position(|node| node.id == me) else {
         return Plan::default();
     };
@@ -80,7 +80,7 @@ pub fn plan(me: NodeId, census: &Census) -> Plan {
             .map(|(shard, _)| shard)
     };
     let mine: Vec<Shard> = owned_by(Some(me)).collect();
-    let free: Vec<Shard> = owned_by(None).collect();
+    let free: Vec<Shard> = owned_by(None).filter(|shard| !refused.contains(shard)).collect();
     // Nodes that start together begin at different places, so that few of their claims meet.
     let start = free.len() * rank / nodes;
     let claim = free.iter().cycle().skip(start).take(free.len());
@@ -154,7 +154,18 @@ mod tests {
         assert_eq!(following(&[0], &[]), (vec![], vec![2], vec![]));
         assert_eq!(following(&[0, 1], &[]), (vec![1], vec![2], vec![]));
         assert_eq!(following(&[], &[]), (vec![], vec![2], vec![0]));
-        assert_eq!(following(&[0], &[2]), (vec![], vec![], vec![]), "it could not take it over");
+        assert_eq!(following(&[0], &[2]), (vec![], vec![3], vec![]), "it can't take that one over");
+    }
+
+    fn plan(me: NodeId, census: &Census) -> Plan {
+        super::plan(me, census, &BTreeSet::new())
+    }
+
+    #[test]
+    fn what_a_node_can_not_take_over_takes_no_place_of_another() {
+        let found = census(&[1, 2], &[None, None, Some(2), Some(2)]);
+        let refused = BTreeSet::from([0]);
+        assert_eq!(super::plan(id(1), &found, &refused).claim, [1]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Dead letters: stored for the operator, and told to the saga concerned.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::failpoint;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, Death, Delivery, Message};
 use crate::ports::door::{DeadLetter, Door};
+use crate::ports::ledger::Shard;
 use crate::ports::source::Source;
 
 /// Dead letters stored in one transaction.
@@ -39,7 +41,7 @@ pub(super) async fn collect(
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         source.recv_many(&mut batch, BATCH).await;
-        let letters: Vec<DeadLetter> = batch
+        let letters: Arc<[DeadLetter]> = batch
             .iter()
             .map(|delivery: &Delivery| {
                 let message = &delivery.message;
@@ -47,27 +49,37 @@ pub(super) async fn collect(
                 DeadLetter::of(message, death, clock.now())
             })
             .collect();
-        for letter in &letters {
+        for letter in letters.iter() {
             tracing::warn!(messageId = %letter.message_id, queue = %letter.queue, reason = %letter.reason, "a message died");
             metrics::counter!("skald_dead_letters_total").increment(1);
         }
-        let door = Arc::clone(&door);
-        match blocking.run(move || door.bury(&letters)).await {
-            Ok(Ok(concerned)) => {
-                failpoint::reach("dead_letters", "before_ack");
-                batch.drain(..).for_each(Delivery::ack);
-                failpoint::reach("dead_letters", "after_ack");
-                for shard in concerned {
-                    match board.post(shard) {
-                        Some(post) => post.registry.do_send(LookForInputs),
-                        None => poke(bus.as_ref(), shard),
-                    }
-                }
+        let concerned = bury(&door, &blocking, &letters).await;
+        failpoint::reach("dead_letters", "before_ack");
+        batch.drain(..).for_each(Delivery::ack);
+        failpoint::reach("dead_letters", "after_ack");
+        for shard in concerned {
+            match board.post(shard) {
+                Some(post) => post.registry.do_send(LookForInputs),
+                None => poke(bus.as_ref(), shard),
             }
+        }
+    }
+}
+
+/// Stores dead letters, and tells in which shards somebody waits now. They are kept until the store is
+/// there: given back, they would come again only as often as their queue allows.
+async fn bury(
+    door: &Arc<dyn Door>,
+    blocking: &Blocking,
+    letters: &Arc<[DeadLetter]>,
+) -> BTreeSet<Shard> {
+    loop {
+        let (door, letters) = (Arc::clone(door), Arc::clone(letters));
+        match blocking.run(move || door.bury(&letters)).await {
+            Ok(Ok(concerned)) => return concerned,
             failed => {
-                tracing::error!(?failed, "dead letters can't be stored; they stay in their queue");
+                tracing::error!(?failed, "dead letters can't be stored yet");
                 tokio::time::sleep(RETRY_AFTER).await;
-                batch.clear();
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::blocking::Blocking;
 use super::publisher::{Committed, Doubt, Publisher};
 use super::shard::Halt;
-use crate::journal::batcher::Settled;
+use crate::journal::batcher::{Limits, Settled};
 use crate::journal::writer::{Ended, Writer};
 use crate::panic::AbortOnPanic;
 use crate::ports::StoreError;
@@ -115,7 +115,7 @@ impl Journal {
         shared: Rc<Shared>,
     ) -> Self {
         Self {
-            writer: Writer::new(shard, epoch, shared.marks.get()),
+            writer: Writer::new(shard, epoch, shared.marks.get(), Limits::default()),
             shard,
             ledger,
             blocking: Blocking::new(1),

@@ -1,7 +1,7 @@
 //! The node: owns a share of the shards, proves that it lives, and follows as nodes come and go.
 //!
 //! ```text
-//!  every second: renew the leases ──▶ census ──▶ shards::plan ──▶ claim, take over │ halt, release
+//!  every second: renew the leases ──▶ census ──▶ shards::plan ──▶ claim, take over │ drain, release
 //! ```
 //!
 //! It stops using its shards before their leases can have run out, counted on the monotonic clock from
@@ -25,6 +25,7 @@ use super::handle::{Board, Post};
 use super::handover::{Handover, Taken};
 use super::house::{House, Load};
 use super::journal::Deposed;
+use super::recovery::RecoveryError;
 use super::requeue::send_requeued;
 use super::shard::{OwnedShard, Surroundings, TakeOverError, Ties, guarded};
 use crate::contract::names::dead_letter_queue;
@@ -79,9 +80,11 @@ pub(super) struct Node {
     /// Renewals go apart from everything else, so that nothing holds them up.
     beat: Blocking,
     errands: Blocking,
-    owned: BTreeMap<Shard, (i64, OwnedShard)>,
+    owned: BTreeMap<Shard, Owned>,
     /// Shards that could not be taken over, and why. Left to others.
     refused: BTreeMap<Shard, String>,
+    /// Whether old keys are being forgotten.
+    forgetting: bool,
     load: Rc<Load>,
     trusted_until: Instant,
     beating: bool,
@@ -107,6 +110,13 @@ enum Loss {
     Expired,
     /// Another node has it.
     Deposed,
+}
+
+/// A shard of this node.
+struct Owned {
+    epoch: i64,
+    since: Instant,
+    shard: OwnedShard,
 }
 
 impl Loss {
@@ -135,6 +145,7 @@ impl Node {
             errands: Blocking::new(1),
             owned: BTreeMap::new(),
             refused: BTreeMap::new(),
+            forgetting: false,
             load: Rc::default(),
             trusted_until: Instant::now(),
             beating: false,
@@ -169,7 +180,7 @@ impl Node {
                 Ok(Ok(census)) => {
                     node.trusted_until = asked + trust(lease);
                     board.complain(node.refused.values().cloned().collect());
-                    node.follow(&census, ctx);
+                    node.follow(&census, asked, ctx);
                 }
                 Ok(Err(error)) => {
                     tracing::error!(%error, "the leases can't be renewed");
@@ -182,8 +193,9 @@ impl Node {
         }));
     }
 
-    /// Gives up what is ours no more, and changes towards the even share.
-    fn follow(&mut self, census: &Census, ctx: &mut Context<Self>) {
+    /// Gives up what is ours no more, and changes towards the even share. The census was `asked` for
+    /// then; shards that were taken since are not the matter of it.
+    fn follow(&mut self, census: &Census, asked: Instant, ctx: &mut Context<Self>) {
         let me = self.membership.identity.id;
         metrics::gauge!("skald_nodes").set(census.nodes.len() as f64);
         let unowned = census.owners.iter().filter(|owner| owner.is_none()).count();
@@ -191,6 +203,9 @@ impl Node {
         let running = self.owned.keys().copied().collect();
         let refused = self.refused.keys().copied().collect();
         let Changes { lost, claim, release } = follow(me, census, &running, &refused);
+        let taken_since =
+            |shard: &Shard| self.owned.get(shard).is_some_and(|owned| owned.since >= asked);
+        let lost: Vec<Shard> = lost.into_iter().filter(|shard| !taken_since(shard)).collect();
         for shard in lost {
             tracing::warn!(shard, "another node owns the shard by now");
             self.halt(shard, Loss::Deposed);
@@ -242,12 +257,15 @@ impl Node {
                         registry: owned.registry.clone(),
                         store_is_away: Arc::clone(&owned.house.shared.store_is_away),
                     };
-                    self.owned.insert(shard, (epoch, owned));
+                    let since = Instant::now();
+                    self.owned.insert(shard, Owned { epoch, since, shard: owned });
                     self.board.put_up(shard, post);
                 }
                 Err(error) => {
                     tracing::error!(shard, %error, "a shard can't be taken over");
-                    if let TakeOverError::Recovery(_) = &error {
+                    // Whatever else stands in the way may be gone the next time.
+                    if let TakeOverError::Recovery(RecoveryError::UnknownDefinition { .. }) = &error
+                    {
                         self.refused.insert(shard, format!("shard {shard}: {error}"));
                     }
                     self.started(Err(error.into()));
@@ -266,7 +284,7 @@ impl Node {
 
     /// Takes a shard off the board; nobody brings it anything from now on.
     fn lose(&mut self, shard: Shard, why: Loss) -> Option<OwnedShard> {
-        let (_, owned) = self.owned.remove(&shard)?;
+        let owned = self.owned.remove(&shard)?.shard;
         metrics::counter!("skald_shards_lost_total", "reason" => why.as_str()).increment(1);
         self.board.take_down(shard);
         Some(owned)
@@ -285,7 +303,7 @@ impl Node {
 
     /// Adds up what the shards are busy with, and sets the gauges.
     fn show(&self) {
-        let houses = || self.owned.values().map(|(_, owned)| &owned.house);
+        let houses = || self.owned.values().map(|owned| &owned.shard.house);
         let sum = |count: &dyn Fn(&Rc<House>) -> u64| houses().map(count).sum::<u64>() as f64;
         metrics::gauge!("skald_shards_owned").set(self.owned.len() as f64);
         metrics::gauge!("skald_sagas_awake").set(sum(&|house| house.awake.get()));
@@ -304,15 +322,23 @@ impl Node {
         }
     }
 
+    /// Forgets old keys, batch by batch until one is not full; once at a time, so that a backlog takes
+    /// one errand and not one more with every interval.
     fn forget_claims(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.forgetting, true) {
+            return;
+        }
         let age = i64::try_from(CLAIMS_LAST.as_micros()).unwrap_or(i64::MAX);
         let before = Timestamp(self.surroundings.clock.now().0.saturating_sub(age));
         let (ledger, errands) = (Arc::clone(&self.surroundings.ledger), self.errands.clone());
         let forget =
             async move { errands.run(move || ledger.forget_claims(before, FORGET_AT_ONCE)).await };
-        ctx.spawn(forget.into_actor(self).map(|forgotten, _, _| {
-            if let Ok(Err(error)) = forgotten {
-                tracing::warn!(%error, "old idempotency keys can't be forgotten");
+        ctx.spawn(forget.into_actor(self).map(|forgotten, node, ctx| {
+            node.forgetting = false;
+            match forgotten {
+                Ok(Ok(count)) if count >= FORGET_AT_ONCE as usize => node.forget_claims(ctx),
+                Ok(Err(error)) => tracing::warn!(%error, "old idempotency keys can't be forgotten"),
+                Ok(Ok(_)) | Err(_) => {}
             }
         }));
     }
@@ -341,7 +367,7 @@ impl Handler<Deposed> for Node {
     type Result = ();
 
     fn handle(&mut self, Deposed { shard, epoch }: Deposed, _: &mut Self::Context) {
-        if self.owned.get(&shard).is_some_and(|(mine, _)| *mine == epoch) {
+        if self.owned.get(&shard).is_some_and(|owned| owned.epoch == epoch) {
             tracing::warn!(shard, epoch, "another node took the shard over");
             self.halt(shard, Loss::Deposed);
         }

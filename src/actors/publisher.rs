@@ -15,7 +15,7 @@ use super::sendings::Sendings;
 use super::shard::Halt;
 use crate::contract::trace::{saga_span, step_span, trace_id};
 use crate::failpoint;
-use crate::journal::feed::PAGE;
+use crate::journal::feed::Bounds;
 use crate::journal::outbox::{Cause, Lost, Outbox, Page, Tagged, UNTRACKED};
 use crate::panic::AbortOnPanic;
 use crate::ports::bus::{Bus, Message, Receipt, Settlement};
@@ -28,6 +28,9 @@ use crate::saga::state::Saga;
 /// How long to wait before the history is read for what could not be published. A full queue does
 /// not empty faster for being asked more often.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Receipts that are taken in at a time.
+const RECEIPTS: usize = 500;
 
 /// Sends a shard's commands and events.
 pub struct Publisher {
@@ -101,7 +104,7 @@ impl Publisher {
         shared.marks.set(state.marks);
         Self {
             shard,
-            outbox: Outbox::resume(shard, state, catalogue),
+            outbox: Outbox::resume(shard, state, catalogue, Bounds::default()),
             bus,
             ledger,
             blocking: Blocking::new(1),
@@ -142,17 +145,16 @@ impl Publisher {
 
     /// Reads the next page of what has to be published from the history, if anything has.
     fn read_history(&mut self, ctx: &mut Context<Self>) {
-        let Some(after) = self.outbox.wants_page_after() else { return };
-        if self.resting
-            || self.shared.store_is_away.load(Ordering::Relaxed)
-            || std::mem::replace(&mut self.reading, true)
-        {
+        let away = self.shared.store_is_away.load(Ordering::Relaxed);
+        if self.resting || self.reading || away {
             return;
         }
+        let Some((after, limit)) = self.outbox.begin_page() else { return };
+        self.reading = true;
         let (ledger, shard, blocking) =
             (Arc::clone(&self.ledger), self.shard, self.blocking.clone());
         let page =
-            async move { blocking.run(move || ledger.history_after(shard, after, PAGE)).await };
+            async move { blocking.run(move || ledger.history_after(shard, after, limit)).await };
         ctx.spawn(page.into_actor(self).map(move |page, publisher, ctx| {
             publisher.reading = false;
             match page {
@@ -187,6 +189,7 @@ impl Publisher {
         ctx.spawn(told.into_actor(self).map(move |told, publisher, _| {
             publisher.outbox.on_record(seq, matches!(told, Ok(Ok(()))));
             publisher.update_marks();
+            publisher.rest();
         }));
     }
 
@@ -211,7 +214,7 @@ impl Actor for Publisher {
             let own = ctx.address();
             actix::spawn(async move {
                 let mut receipts = Vec::new();
-                while settled.recv_many(&mut receipts, PAGE as usize).await > 0 {
+                while settled.recv_many(&mut receipts, RECEIPTS).await > 0 {
                     own.do_send(Receipts(std::mem::take(&mut receipts)));
                 }
             });

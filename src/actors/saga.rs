@@ -18,7 +18,9 @@ use super::spans::Begun;
 use crate::contract::names::reply_queue;
 use crate::contract::trace::trace_id;
 use crate::failpoint;
-use crate::journal::turn::{self, Acknowledgement, Aftermath, Hold, LOOK_AGAIN_AFTER_MS, Turn};
+use crate::journal::turn::{
+    self, Acceptance, Acknowledgement, Aftermath, Hold, LOOK_AGAIN_AFTER_MS, Turn,
+};
 use crate::orders::Order;
 use crate::orders::outcome::{self, Outcome};
 use crate::ports::StoreError;
@@ -58,6 +60,8 @@ pub enum Tell {
         answer: Answer,
         /// Where it came from.
         delivery: Delivery,
+        /// Whether the saga was read from the store after it had come.
+        just_read: bool,
     },
     /// Something may be due.
     Due,
@@ -91,8 +95,6 @@ pub struct SagaActor {
     watcher: Option<oneshot::Sender<Outcome>>,
     in_hand: Option<InHand>,
     begun: Begun,
-    /// Whether the saga was read from the store for what it is told next.
-    just_read: bool,
 }
 
 /// What follows once a commit's outcome is known.
@@ -109,8 +111,7 @@ impl SagaActor {
         registry: Addr<Registry>,
     ) -> Self {
         let (in_hand, begun) = (None, Begun::default());
-        let just_read = saga.is_some();
-        Self { saga, id, runnable, house, registry, watcher: None, in_hand, begun, just_read }
+        Self { saga, id, runnable, house, registry, watcher: None, in_hand, begun }
     }
 
     fn begin(&mut self, birth: Box<Begin>, ctx: &mut Context<Self>) {
@@ -133,13 +134,11 @@ impl SagaActor {
             entry,
             ctx,
             Box::new(move |actor, result, ctx| {
-                let answer = match result {
-                    Ok(EntryOutcome::Written(_)) => Ok(Submitted::Accepted(outcome)),
-                    Ok(EntryOutcome::Replayed(answer)) => Ok(Submitted::Replayed(answer)),
-                    Ok(EntryOutcome::Conflict) => Err(SubmitError::Unknown),
-                    // What was under way when the store or the shard was lost may be written.
-                    Err(StoreError::Unavailable { .. }) => Err(SubmitError::Unknown),
-                    Err(error) => Err(SubmitError::Store(error.to_string())),
+                let answer = match turn::acceptance(result) {
+                    Acceptance::Accepted => Ok(Submitted::Accepted(outcome)),
+                    Acceptance::Replayed(answer) => Ok(Submitted::Replayed(answer)),
+                    Acceptance::Unknown => Err(SubmitError::Unknown),
+                    Acceptance::Failed(cause) => Err(SubmitError::Store(cause)),
                 };
                 if actor.saga.is_none() {
                     ctx.stop();
@@ -168,7 +167,9 @@ impl SagaActor {
             Ok(Turn::Ignored(kind)) => {
                 self.house.count_ignored(kind);
                 self.trace_answer(&delivery, came);
+                failpoint::reach("saga", "before_ack");
                 delivery.ack();
+                failpoint::reach("saga", "after_ack");
                 self.retire_if_ended(ctx);
             }
             Ok(Turn::Behind) => {
@@ -334,10 +335,9 @@ impl Handler<Told> for SagaActor {
     fn handle(&mut self, Told { tell, in_hand }: Told, ctx: &mut Self::Context) {
         // A commit takes it over.
         self.in_hand = Some(in_hand);
-        let just_read = std::mem::take(&mut self.just_read);
         match tell {
             Tell::Begin(begin) => self.begin(begin, ctx),
-            Tell::Answer { to, answer, delivery } => {
+            Tell::Answer { to, answer, delivery, just_read } => {
                 self.answered((to, answer), delivery, just_read, ctx);
             }
             Tell::Due => self.due(ctx),

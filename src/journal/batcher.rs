@@ -25,6 +25,13 @@ impl Default for Limits {
     }
 }
 
+/// The smallest part of the limit that a transaction is made for a store that does not answer. Smaller
+/// ones would not help it: the transaction itself weighs more than what is in it.
+const SMALLEST: usize = 128;
+
+/// By which part of the limit a transaction may be larger than one before it that went well.
+const STEP: usize = 16;
+
 /// An entry and whoever waits for its outcome.
 #[derive(Clone, Debug)]
 pub struct Ticketed<T> {
@@ -56,8 +63,11 @@ pub struct Settled<T> {
 #[derive(Clone, Debug, Hash)]
 pub struct Batcher<T> {
     limits: Limits,
+    /// Entries in the next transaction at most: fewer than the limit after one that the store did not
+    /// answer, which may have been too much for it.
+    size: usize,
     waiting: VecDeque<Ticketed<T>>,
-    /// Parts of a batch that was refused; written before anything new, each on its own.
+    /// Parts of a batch that was refused, or not answered; written before anything new, each on its own.
     parts: VecDeque<Vec<Ticketed<T>>>,
     in_flight: Vec<Ticketed<T>>,
     busy: bool,
@@ -68,6 +78,7 @@ impl<T> Batcher<T> {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            size: limits.batch,
             waiting: VecDeque::new(),
             parts: VecDeque::new(),
             in_flight: Vec::new(),
@@ -99,7 +110,7 @@ impl<T> Batcher<T> {
         self.in_flight = match self.parts.pop_front() {
             Some(part) => part,
             None => {
-                let size = self.waiting.len().min(self.limits.batch);
+                let size = self.waiting.len().min(self.size);
                 self.waiting.drain(..size).collect()
             }
         };
@@ -117,10 +128,19 @@ impl<T> Batcher<T> {
     ///
     /// A refused batch is halved until the refused entry stands alone, so that one bad row can't
     /// take others with it. Where the store is not available, births are given back, because
-    /// somebody waits for them and can try again; everything else is written later.
+    /// somebody waits for them and can try again; everything else is written later, half as much at a
+    /// time: a statement that takes too long for the store is not told from a store that is away.
     pub fn settle(&mut self, result: Result<Vec<EntryOutcome>, StoreError>) -> Vec<Settled<T>> {
         self.busy = false;
         let mut batch = std::mem::take(&mut self.in_flight);
+        self.size = match &result {
+            Ok(_) if batch.len() < self.size => self.size,
+            Ok(_) => (self.size + self.limits.batch.div_ceil(STEP)).min(self.limits.batch),
+            Err(StoreError::Unavailable { .. }) => {
+                (self.size / 2).max(self.limits.batch.div_ceil(SMALLEST))
+            }
+            Err(_) => self.size,
+        };
         match result {
             Ok(outcomes) if outcomes.len() == batch.len() => batch
                 .into_iter()
@@ -144,12 +164,22 @@ impl<T> Batcher<T> {
             Err(error @ StoreError::Unavailable { .. }) => {
                 let (births, others): (Vec<_>, Vec<_>) =
                     batch.into_iter().partition(|ticketed| ticketed.entry.expected == 0);
-                if !others.is_empty() {
-                    self.parts.push_front(others);
-                }
+                self.write_later(others);
                 fail(births, &error)
             }
             Err(error) => fail(batch, &error),
+        }
+    }
+
+    /// These are written before anything else, in their order.
+    fn write_later(&mut self, mut entries: Vec<Ticketed<T>>) {
+        let mut parts = Vec::new();
+        while !entries.is_empty() {
+            let rest = entries.split_off(entries.len().min(self.size));
+            parts.push(std::mem::replace(&mut entries, rest));
+        }
+        for part in parts.into_iter().rev() {
+            self.parts.push_front(part);
         }
     }
 }
@@ -215,6 +245,31 @@ mod tests {
             batcher.settle(Err(gone())).into_iter().map(|settled| settled.ticket).collect();
         assert_eq!(given_back, [9]);
         assert_eq!(batcher.next_batch().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_the_store_did_not_answer_is_tried_with_half_as_much_and_then_with_ever_more() {
+        let mut batcher = batcher(100);
+        let mut next = |result: fn(usize) -> Result<Vec<EntryOutcome>, StoreError>| {
+            let size = batcher.next_batch().unwrap().len();
+            batcher.settle(result(size));
+            for n in 0..size as u128 {
+                let _ = batcher.offer(entry(1_000 + n, 1), n);
+            }
+            size
+        };
+        let mut fails = || next(|_| Err(gone()));
+        let sizes: Vec<usize> = (0..9).map(|_| fails()).collect();
+        assert_eq!(sizes, [100, 50, 25, 12, 6, 3, 1, 1, 1]);
+        let mut works = || next(|size| Ok(vec![EntryOutcome::Written(1); size]));
+        // What was kept comes first, in the parts that it is in.
+        let mut kept = 100;
+        while kept > 0 {
+            kept -= works();
+        }
+        let sizes: Vec<usize> = (0..20).map(|_| works()).collect();
+        assert!(sizes[0] < 100 && sizes[19] == 100, "{sizes:?}");
+        assert!(sizes.windows(2).all(|two| two[1] == (two[0] + 7).min(100)), "{sizes:?}");
     }
 
     #[test]

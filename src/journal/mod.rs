@@ -6,9 +6,11 @@
 //! | `writer` | which transaction comes next, and what its outcome means |
 //! | `batcher` | what a transaction holds |
 //! | `outbox` | which messages go out when |
+//! | `render` | what they say |
 //! | `timers` | when each saga in memory is due |
 //! | `horizon` | how far the sagas that are due in the store were handed over |
-//! | `feed`, `marks` | how far the broker has confirmed one kind of them |
+//! | `feed`, `marks` | how far the broker has confirmed one kind of messages |
+//! | `pause` | when those that failed are sent again |
 
 pub mod batcher;
 #[cfg(test)]
@@ -17,6 +19,8 @@ pub mod feed;
 pub mod horizon;
 pub mod marks;
 pub mod outbox;
+mod pause;
+mod render;
 pub mod timers;
 pub mod turn;
 pub mod writer;

@@ -1,20 +1,20 @@
 //! What of a shard's history goes out when, and how far that has got.
 //!
-//! It renders commands and events and keeps their feeds; whoever drives it hands messages to the bus
-//! and tells what became of them.
+//! It keeps a feed of commands and one of events; whoever drives it hands messages to the bus and
+//! tells what became of them.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
-use super::feed::{Feed, PAGE};
+use super::feed::{Bounds, Feed};
+use super::render::Renderer;
 use crate::contract::message::Outgoing;
-use crate::contract::{self, names::reply_queue};
 use crate::ports::bus::Settlement;
 use crate::ports::ledger::{Entry, HistoryRow, Marks, Seq, Shard, ShardState};
 use crate::saga::catalogue::Catalogue;
-use crate::saga::effect::{self, Command, IdempotencyKey};
+use crate::saga::effect::IdempotencyKey;
 use crate::saga::event::Recorded;
-use crate::saga::id::{QueueName, SagaId, Sequence};
+use crate::saga::id::{SagaId, Sequence};
 use crate::saga::state::Saga;
 
 /// How often a command that reaches no queue is tried, before its saga is told. With a pause of
@@ -48,15 +48,18 @@ pub enum Cause {
 /// The messages of one shard on their way to the broker.
 #[derive(Clone)]
 pub struct Outbox {
-    reply_to: QueueName,
-    catalogue: Catalogue,
+    renderer: Renderer,
     commands: Feed,
     events: Feed,
+    /// Which reading has its turn next.
+    turn: usize,
+    /// What the newest page is read for, and how far.
+    page: Option<(Reading, u32)>,
     /// Commands that reached no queue, and how often they were tried. At most as many as are
     /// outstanding, which admission bounds.
     unroutable: BTreeMap<Seq, u32>,
-    /// Whether a message failed since the last breath: then pages wait for the next one.
-    failing: bool,
+    /// Whether more may have been committed since the reading of the last page began.
+    doubted: bool,
 }
 
 /// What follows from a page of the history.
@@ -67,7 +70,7 @@ pub struct Page {
     /// Commands that no queue takes. Their sagas are to be told; whether that is on record is told to
     /// [`Outbox::on_record`].
     pub lost: Vec<Lost>,
-    /// Whether the next page is to be read at once.
+    /// Whether another page is to be read at once.
     pub more: bool,
 }
 
@@ -85,15 +88,33 @@ pub struct Lost {
 /// Tells outboxes of one shard apart.
 impl Hash for Outbox {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        (&self.commands, &self.events, &self.unroutable, self.failing).hash(hasher);
+        (&self.commands, &self.events, &self.unroutable).hash(hasher);
+        (self.turn, self.page, self.doubted).hash(hasher);
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Command,
     Event,
 }
+
+/// What a page of the history is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Reading {
+    /// Rows that were not looked at so far.
+    On(Kind),
+    /// Messages that failed.
+    Again(Kind),
+}
+
+/// Each has its turn: neither events nor what fails holds up commands that wait.
+const READINGS: [Reading; 4] = [
+    Reading::On(Kind::Command),
+    Reading::On(Kind::Event),
+    Reading::Again(Kind::Command),
+    Reading::Again(Kind::Event),
+];
 
 /// Tags tell commands from events by their lowest bit.
 fn tag(seq: Seq, kind: Kind) -> u64 {
@@ -102,14 +123,15 @@ fn tag(seq: Seq, kind: Kind) -> u64 {
 
 impl Outbox {
     /// Continues where the shard's marks are.
-    pub fn resume(shard: Shard, state: &ShardState, catalogue: Catalogue) -> Self {
+    pub fn resume(shard: Shard, state: &ShardState, catalogue: Catalogue, bounds: Bounds) -> Self {
         Self {
-            reply_to: reply_queue(shard),
-            catalogue,
-            commands: Feed::resume(state.marks.commands, state.last_seq),
-            events: Feed::resume(state.marks.events, state.last_seq),
+            renderer: Renderer::new(shard, catalogue),
+            commands: Feed::resume(state.marks.commands, state.last_seq, bounds),
+            events: Feed::resume(state.marks.events, state.last_seq, bounds),
+            turn: 0,
+            page: None,
             unroutable: BTreeMap::new(),
-            failing: false,
+            doubted: false,
         }
     }
 
@@ -133,6 +155,7 @@ impl Outbox {
 
     /// The outcome of a transaction was lost: more may be committed than was told.
     pub fn doubt(&mut self) {
+        self.doubted = true;
         self.commands.doubt();
         self.events.doubt();
     }
@@ -150,7 +173,6 @@ impl Outbox {
             } else {
                 settlement
             };
-            self.failing |= settlement != Settlement::Confirmed;
             self.events.settled(seq, settlement);
             return settlement;
         }
@@ -159,7 +181,6 @@ impl Outbox {
             settlement => settlement,
         };
         self.commands.settled(seq, settlement);
-        self.failing |= settlement != Settlement::Confirmed;
         match settlement {
             Settlement::Unroutable => *self.unroutable.entry(seq).or_default() += 1,
             Settlement::Confirmed => drop(self.unroutable.remove(&seq)),
@@ -168,41 +189,106 @@ impl Outbox {
         settlement
     }
 
-    /// Whatever failed so far may be tried again.
+    /// Some time has passed: whatever failed so far may have its turn.
     pub fn breathe(&mut self) {
-        self.failing = false;
+        self.commands.breathe();
+        self.events.breathe();
     }
 
-    /// After which row the history is to be read, if it is to be read.
-    pub fn wants_page_after(&self) -> Option<Seq> {
-        let wanted = [self.commands.wants_page_after(), self.events.wants_page_after()];
-        wanted.into_iter().flatten().min()
+    /// Whether the history is to be read, now or after some breaths.
+    pub fn wants_page(&self) -> bool {
+        self.commands.wants_page() || self.events.wants_page()
     }
 
-    /// A page of the history was read after the row `after`.
+    /// Whether rows wait to be read, be it only once there is room for their messages.
+    pub fn is_behind(&self) -> bool {
+        self.commands.cursor().is_some() || self.events.cursor().is_some()
+    }
+
+    /// Begins to read a page of the history: after this row so many, if it is to be read now. What is
+    /// found is told to [`read`](Self::read), before another page is begun.
+    pub fn begin_page(&mut self) -> Option<(Seq, u32)> {
+        let (turn, (after, limit)) = self.next_reading()?;
+        self.page = Some((READINGS[turn], limit));
+        self.turn = (turn + 1) % READINGS.len();
+        self.doubted = false;
+        Some((after, limit))
+    }
+
+    fn next_reading(&self) -> Option<(usize, (Seq, u32))> {
+        let turns = (self.turn..).take(READINGS.len()).map(|turn| turn % READINGS.len());
+        turns.into_iter().find_map(|turn| {
+            let wanted = match READINGS[turn] {
+                Reading::On(Kind::Command)
+                    if seeded!(EventsHoldUpCommands) && self.events.wants_page() =>
+                {
+                    None
+                }
+                Reading::On(kind) => self.feed(kind).read_on(),
+                Reading::Again(kind) => self.feed(kind).read_again(),
+            };
+            Some((turn, wanted?))
+        })
+    }
+
+    /// The page that was begun is there, with these rows after the row `after`.
     pub fn read(&mut self, after: Seq, rows: &[HistoryRow]) -> Page {
-        let full = rows.len() >= PAGE as usize;
+        let Some((reading, limit)) = self.page.take() else { return Page::default() };
+        let full = rows.len() >= limit as usize;
+        let doubted = self.doubted && !seeded!(DoubtSettledByOldPage);
+        let last = (!full || seeded!(FullPageIsLast)) && !doubted;
         let to = rows.last().map_or(after, |row| row.seq);
         let mut page = Page::default();
-        for row in rows {
-            self.commands.committed(row.seq);
-            self.events.committed(row.seq);
-            if self.commands.wants(row.seq) {
-                self.give_up_or_send(row, &mut page);
-            }
-            if self.events.wants(row.seq) {
-                self.send_event(row.seq, &row.saga, &row.recorded, &mut page.messages);
+        for kind in [Kind::Command, Kind::Event] {
+            let left_out = self.send_all(kind, rows, &mut page);
+            let to = left_out.map_or(to, |seq| seq - 1);
+            self.feed_mut(kind).read(after, to, last && left_out.is_none());
+            if reading == Reading::Again(kind) {
+                self.feed_mut(kind).tried_again(to);
             }
         }
-        for feed in [&mut self.commands, &mut self.events] {
-            if let Some(cursor) =
-                feed.wants_page_after().filter(|cursor| *cursor >= after && (*cursor < to || !full))
-            {
-                feed.read(cursor, to.max(cursor));
-            }
+        page.messages.sort_unstable_by_key(|message| message.tag);
+        if !self.wants_page() {
+            self.turn = 0;
         }
-        page.more = full && !self.failing;
+        page.more = self.next_reading().is_some();
         page
+    }
+
+    /// Sends the messages of one kind that rows have and that are not under way, as far as there is
+    /// room. Returns the first row that was left out.
+    fn send_all(&mut self, kind: Kind, rows: &[HistoryRow], page: &mut Page) -> Option<Seq> {
+        for row in rows {
+            let feed = self.feed_mut(kind);
+            feed.committed(row.seq);
+            if !feed.wants(row.seq) {
+                continue;
+            }
+            if !feed.has_room_for(row.seq) {
+                return Some(row.seq);
+            }
+            match kind {
+                Kind::Command => self.give_up_or_send(row, page),
+                Kind::Event => {
+                    self.send_event(row.seq, &row.saga, &row.recorded, &mut page.messages);
+                }
+            }
+        }
+        None
+    }
+
+    fn feed(&self, kind: Kind) -> &Feed {
+        match kind {
+            Kind::Command => &self.commands,
+            Kind::Event => &self.events,
+        }
+    }
+
+    fn feed_mut(&mut self, kind: Kind) -> &mut Feed {
+        match kind {
+            Kind::Command => &mut self.commands,
+            Kind::Event => &mut self.events,
+        }
     }
 
     /// Whether it is on record that the command of a row was lost; only then is the row done with.
@@ -218,13 +304,9 @@ impl Outbox {
     /// The open command of `saga` that was asked at `sequence`, once more. Costs no attempt and moves
     /// no mark.
     pub fn ask_again(&self, saga: &Saga, sequence: Sequence) -> Vec<Tagged> {
-        let Some(runnable) = self.catalogue.get(&saga.birth.definition) else { return Vec::new() };
-        effect::open_commands(&runnable.definition, saga)
-            .filter(|command| command.sequence == sequence)
-            .filter_map(|command| {
-                let outgoing = self.write(&command)?;
-                Some(Tagged { tag: UNTRACKED, outgoing, cause: Cause::Step(command.key) })
-            })
+        let commands = self.renderer.open_commands(saga, sequence).into_iter();
+        commands
+            .map(|(outgoing, key)| Tagged { tag: UNTRACKED, outgoing, cause: Cause::Step(key) })
             .collect()
     }
 
@@ -263,14 +345,16 @@ impl Outbox {
         recorded: &Recorded,
         messages: &mut Vec<Tagged>,
     ) {
-        let open = effect::is_open(saga, recorded.sequence);
-        match open.then(|| self.render_command(saga, recorded)).flatten() {
+        match self.renderer.command(saga, recorded) {
             Some((outgoing, key)) => {
                 self.commands.published(seq);
                 let (tag, cause) = (tag(seq, Kind::Command), Cause::Step(key));
                 messages.push(Tagged { tag, outgoing, cause });
             }
-            None => self.commands.nothing_to_send(seq),
+            None => {
+                self.unroutable.remove(&seq);
+                self.commands.nothing_to_send(seq);
+            }
         }
     }
 
@@ -281,7 +365,7 @@ impl Outbox {
         recorded: &Recorded,
         messages: &mut Vec<Tagged>,
     ) {
-        match self.render_event(saga, recorded) {
+        match self.renderer.event(saga, recorded) {
             Some(outgoing) => {
                 self.events.published(seq);
                 let (tag, cause) = (tag(seq, Kind::Event), Cause::Saga(saga.id));
@@ -289,34 +373,6 @@ impl Outbox {
             }
             None => self.events.nothing_to_send(seq),
         }
-    }
-
-    fn render_command(
-        &self,
-        saga: &Saga,
-        recorded: &Recorded,
-    ) -> Option<(Outgoing, IdempotencyKey)> {
-        let runnable = self.catalogue.get(&saga.birth.definition)?;
-        let command = effect::command(&runnable.definition, saga, recorded)?;
-        Some((self.write(&command)?, command.key))
-    }
-
-    fn write(&self, command: &Command<'_>) -> Option<Outgoing> {
-        let runnable = self.catalogue.get(&command.saga.birth.definition)?;
-        contract::command::write(runnable.script.as_ref(), command, &self.reply_to)
-            .inspect_err(|error| {
-                tracing::error!(sagaId = %command.saga.id, step = %command.step.name, %error, "a command can't be written");
-            })
-            .ok()
-    }
-
-    fn render_event(&self, saga: &Saga, recorded: &Recorded) -> Option<Outgoing> {
-        let runnable = self.catalogue.get(&saga.birth.definition)?;
-        contract::event::write(runnable.script.as_ref(), saga, recorded)
-            .inspect_err(|error| {
-                tracing::error!(sagaId = %saga.id, sequence = recorded.sequence, %error, "an event can't be written");
-            })
-            .ok()?
     }
 }
 

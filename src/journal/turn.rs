@@ -4,7 +4,7 @@ use crate::orders::outcome::{self, Outcome};
 use crate::orders::{Order, OrderId, script};
 use crate::ports::StoreError;
 use crate::ports::door::{InputId, InputOutcome, PendingInput, Request};
-use crate::ports::ledger::{Claim, Entry, EntryOutcome, OrderChange};
+use crate::ports::ledger::{Claim, Entry, EntryOutcome, OrderChange, StoredAnswer};
 use crate::saga::check::Checked;
 use crate::saga::decide;
 use crate::saga::event::{Birth, Setback};
@@ -79,7 +79,9 @@ pub fn answer(
 ) -> Result<Turn, Rejection> {
     let decision = decide::decide(definition, saga, &Input::Answer { to, answer }, now)?;
     match decision {
-        Decision::Ignored(Ignored::NeverAsked) if !just_read => Ok(Turn::Behind),
+        Decision::Ignored(Ignored::NeverAsked) if !just_read && !seeded!(BehindIgnored) => {
+            Ok(Turn::Behind)
+        }
         decision => Ok(turn(saga, decision)),
     }
 }
@@ -103,7 +105,11 @@ pub fn due(
 pub fn want(definition: &Checked, saga: &Saga, input: PendingInput, now: Timestamp) -> Entry {
     let version = saga.state.version;
     let decided = match input.if_version {
-        Some(wanted) if wanted != version => Err(InputOutcome::VersionMismatch { found: version }),
+        Some(wanted)
+            if (wanted != version && !seeded!(VersionIgnored)) || seeded!(VersionRefused) =>
+        {
+            Err(InputOutcome::VersionMismatch { found: version })
+        }
         _ => match decide::decide(definition, saga, &to_core(input.request), now) {
             Ok(Decision::Moved(moved)) => Ok(moved),
             Ok(Decision::Ignored(_)) => Err(InputOutcome::Ignored),
@@ -139,6 +145,32 @@ pub fn aftermath(outcome: &Result<EntryOutcome, StoreError>) -> Aftermath {
         Ok(EntryOutcome::Written(_)) => Aftermath::Moved,
         Ok(EntryOutcome::Conflict | EntryOutcome::Replayed(_)) => Aftermath::Stale,
         Err(_) => Aftermath::Unwritten,
+    }
+}
+
+/// What whoever submitted an order is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is accepted.
+    Accepted,
+    /// Another one has its key, and this was the answer to it.
+    Replayed(StoredAnswer),
+    /// Nobody knows: to be asked again, under the same key.
+    Unknown,
+    /// It is not accepted, for this reason.
+    Failed(String),
+}
+
+/// What whoever submitted an order is told whose birth had this outcome.
+pub fn acceptance(outcome: Result<EntryOutcome, StoreError>) -> Acceptance {
+    match outcome {
+        Ok(EntryOutcome::Written(_)) => Acceptance::Accepted,
+        Ok(EntryOutcome::Replayed(answer)) => Acceptance::Replayed(answer),
+        _ if seeded!(AcceptedWithoutCommit) => Acceptance::Accepted,
+        // What was under way when the store or the shard was lost may be written.
+        Ok(EntryOutcome::Conflict)
+        | Err(StoreError::Unavailable { .. } | StoreError::Deposed { .. }) => Acceptance::Unknown,
+        Err(error) => Acceptance::Failed(error.to_string()),
     }
 }
 

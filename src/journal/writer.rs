@@ -31,9 +31,9 @@ pub struct Ended<T> {
 
 impl<T> Writer<T> {
     /// A writer of `shard`, which the caller claimed under `epoch` with these marks.
-    pub fn new(shard: Shard, epoch: i64, marks: Marks) -> Self {
+    pub fn new(shard: Shard, epoch: i64, marks: Marks, limits: Limits) -> Self {
         Self {
-            batcher: Batcher::new(Limits::default()),
+            batcher: Batcher::new(limits),
             shard,
             epoch,
             flushed: marks,
@@ -117,7 +117,7 @@ mod tests {
     const MOVED: Marks = Marks { commands: 2, events: 1 };
 
     fn writer() -> Writer<()> {
-        Writer::new(3, 7, Marks::default())
+        Writer::new(3, 7, Marks::default(), Limits::default())
     }
 
     #[test]
@@ -144,6 +144,7 @@ mod tests {
         writer.ended(MOVED, Err(gone()));
         writer.offer(birth(), ()).expect("there is room");
         assert!(writer.next(MOVED).is_none());
+        assert_eq!(writer.waiting(), 1);
         writer.resume();
         let batch = writer.next(MOVED).expect("the pause is over");
         assert_eq!((batch.entries.len(), batch.marks, writer.waiting()), (1, MOVED, 0));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, ready};
 use skald::bus::in_process::InProcessBus;
@@ -132,5 +133,22 @@ async fn none_of_many_answers_to_a_saga_that_ends_has_to_come_again() {
     answers.hand_over(vec![answer(&reserve.message); 3]);
     rig.until("all are settled", || answers.verdicts().len() == 7).await;
     assert_eq!(answers.verdicts(), vec![Verdict::Ack; 7]);
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn many_answers_to_what_was_never_asked_are_ignored_by_a_saga_that_is_read_for_them() {
+    let (folder, answers) = (tempfile::tempdir().unwrap(), ByHand::default());
+    let bus: Arc<dyn Bus> = Arc::new(Handed(InProcessBus::default(), answers.clone()));
+    let rig = Rig::start_on(bus, folder.path(), Duration::from_millis(100)).await;
+    let mut inventory = rig.commands("inventory").await;
+    let saga = rig.submit().await;
+    let reserve = inventory.next_of("inventory.reserve").await;
+    rig.until_awake(0).await;
+    let never = Some(format!("{saga}:999"));
+    let never = Message { correlation_id: never, ..(*reserve.message).clone() };
+    answers.hand_over(vec![answer(&never); 3]);
+    rig.until("all are settled", || answers.verdicts().len() == 3).await;
+    assert_eq!(answers.verdicts(), vec![Verdict::Ack; 3]);
     rig.stop().await;
 }

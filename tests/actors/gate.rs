@@ -1,9 +1,14 @@
-//! A ledger whose commits can be held, counted and made to fail.
+//! A ledger whose commits can be held, counted and made to fail, and whose unfinished sagas may be out of reach;
+//! a door through which no dead letter comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use skald::ports::StoreError;
+use skald::ports::door::{
+    Admitted, DeadLetter, Door, InputId, InputOutcome, NewInput, PendingInput,
+};
 use skald::ports::ledger::{Batch, Due, EntryOutcome, HistoryRow, Ledger, Seq, Shard, ShardState};
 use skald::saga::id::{SagaId, Timestamp};
 use skald::saga::state::Saga;
@@ -13,6 +18,8 @@ struct State {
     held: bool,
     failing: bool,
     silent: bool,
+    /// How many looks at the unfinished sagas find no store.
+    blind: usize,
     arrived: usize,
     failed: usize,
     batches: Vec<usize>,
@@ -51,6 +58,11 @@ impl Gate {
         self.state.lock().unwrap().silent = silent;
     }
 
+    /// So many looks at the unfinished sagas of a shard find no store.
+    pub fn hide_the_unfinished(&self, times: usize) {
+        self.state.lock().unwrap().blind = times;
+    }
+
     /// How many commits with entries have reached the gate.
     pub fn arrived(&self) -> usize {
         self.state.lock().unwrap().arrived
@@ -67,6 +79,10 @@ impl Gate {
     }
 }
 
+fn away(cause: &str) -> StoreError {
+    StoreError::Unavailable { store: "orchestrator", cause: cause.to_owned() }
+}
+
 impl Ledger for Gate {
     fn claim(&self, shard: Shard) -> Result<ShardState, StoreError> {
         self.inner.claim(shard)
@@ -81,10 +97,7 @@ impl Ledger for Gate {
         state = self.changed.wait_while(state, |state| state.held).unwrap();
         if state.failing {
             state.failed += usize::from(!batch.entries.is_empty());
-            return Err(StoreError::Unavailable {
-                store: "orchestrator",
-                cause: "the gate".to_owned(),
-            });
+            return Err(away("the gate"));
         }
         if !batch.entries.is_empty() {
             state.batches.push(batch.entries.len());
@@ -93,8 +106,7 @@ impl Ledger for Gate {
         drop(state);
         let outcomes = self.inner.commit(batch)?;
         if silent {
-            let cause = "the answer was lost".to_owned();
-            return Err(StoreError::Unavailable { store: "orchestrator", cause });
+            return Err(away("the answer was lost"));
         }
         Ok(outcomes)
     }
@@ -109,6 +121,12 @@ impl Ledger for Gate {
         after: Option<SagaId>,
         limit: u32,
     ) -> Result<Vec<Saga>, StoreError> {
+        let mut state = self.state.lock().unwrap();
+        if state.blind > 0 {
+            state.blind -= 1;
+            return Err(away("the gate"));
+        }
+        drop(state);
         self.inner.unfinished(shard, after, limit)
     }
 
@@ -132,5 +150,54 @@ impl Ledger for Gate {
 
     fn forget_claims(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
         self.inner.forget_claims(before, limit)
+    }
+}
+
+/// Stands before a real door.
+pub struct Hatch {
+    inner: Arc<dyn Door>,
+    /// How many burials find no store.
+    shut: AtomicUsize,
+}
+
+impl Hatch {
+    pub fn before(inner: Arc<dyn Door>) -> Arc<Self> {
+        Arc::new(Self { inner, shut: AtomicUsize::default() })
+    }
+
+    /// So many burials find no store.
+    pub fn shut(&self, times: usize) {
+        self.shut.store(times, Ordering::SeqCst);
+    }
+
+    /// How many burials still find no store.
+    pub fn left(&self) -> usize {
+        self.shut.load(Ordering::SeqCst)
+    }
+}
+
+impl Door for Hatch {
+    fn admit(&self, input: &NewInput) -> Result<Admitted, StoreError> {
+        self.inner.admit(input)
+    }
+
+    fn pending(&self, shard: Shard, limit: u32) -> Result<Vec<PendingInput>, StoreError> {
+        self.inner.pending(shard, limit)
+    }
+
+    fn waiting(&self, shards: &[Shard]) -> Result<BTreeSet<Shard>, StoreError> {
+        self.inner.waiting(shards)
+    }
+
+    fn outcome(&self, id: InputId) -> Result<Option<InputOutcome>, StoreError> {
+        self.inner.outcome(id)
+    }
+
+    fn bury(&self, letters: &[DeadLetter]) -> Result<BTreeSet<Shard>, StoreError> {
+        let one_less = |left: usize| left.checked_sub(1);
+        match self.shut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
+            Ok(_) => Err(away("the hatch")),
+            Err(_) => self.inner.bury(letters),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Dead letters that are requeued go out, whoever decided it, and come back if they die again.
 
+use std::time::Duration;
+
 use skald::contract::message::{Exchange, Message, Outgoing};
 use skald::ports::Clock;
 use skald::ports::door::DeadLetter;
@@ -98,6 +100,23 @@ async fn what_was_decided_before_a_crash_is_sent_after_it() {
     let mut inventory = rig.commands("inventory").await;
     until_command(&mut inventory, &message.id).await.ack();
     until_outcome(&rig, decision, Outcome::Done).await;
+    rig.stop().await;
+}
+
+#[actix::test]
+async fn a_letter_is_kept_while_the_store_is_away_and_tells_when_it_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::start(folder.path()).await;
+    let mut inventory = rig.commands("inventory").await;
+    rig.hatch.shut(2);
+    rig.submit().await;
+    inventory.next_of("inventory.reserve").await.reject("the test does not like it");
+    rig.until("a burial in vain", || rig.hatch.left() < 2).await;
+    let came_before = rig.clock.now();
+    rig.clock.advance(Duration::from_secs(3_600));
+    let letter = until_open(&rig).await;
+    assert!(letter.at <= came_before, "it was given back and came again");
+    assert_eq!(rig.hatch.left(), 0);
     rig.stop().await;
 }
 

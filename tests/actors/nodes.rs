@@ -18,7 +18,7 @@ use skald::ports::bus::Bus;
 use skald::ports::clock::SystemClock;
 use skald::ports::door::{Admitted, InputOutcome, NewInput, Request};
 use skald::ports::leases::{Census, Leases, Node, NodeId};
-use skald::ports::ledger::{Batch, Marks, Shard, ShardState};
+use skald::ports::ledger::{Batch, Ledger, Marks, Shard, ShardState};
 use skald::ports::orchestrator::{NewOrder, Orchestrator, SubmitError, Watch};
 use skald::ports::work::WorkOutcome;
 use skald::ports::{Clock, StoreError};
@@ -31,6 +31,7 @@ use skald::saga::state::SagaStatus;
 use skald::store::{Stores, sqlite};
 use uuid::Uuid;
 
+use crate::gate::Gate;
 use crate::rig::{Inbox, PATIENCE, a_harp};
 
 const SHARDS: Shard = 5;
@@ -100,6 +101,15 @@ impl Town {
     }
 
     async fn join(&self, leases: Arc<dyn Leases>, lease: Duration) -> NodeRunner {
+        self.join_by(Arc::clone(&self.stores.ledger), leases, lease).await
+    }
+
+    async fn join_by(
+        &self,
+        ledger: Arc<dyn Ledger>,
+        leases: Arc<dyn Leases>,
+        lease: Duration,
+    ) -> NodeRunner {
         let identity = Node {
             id: Uuid::now_v7(),
             name: "node".to_owned(),
@@ -107,7 +117,7 @@ impl Town {
             started_at: SystemClock.now(),
         };
         let surroundings = Surroundings {
-            ledger: Arc::clone(&self.stores.ledger),
+            ledger,
             door: Arc::clone(&self.stores.door),
             letters: Arc::clone(&self.stores.letters),
             bus: Arc::clone(&self.bus),
@@ -218,6 +228,25 @@ async fn what_a_stopped_node_began_another_one_ends_without_waiting_for_the_leas
     town.until_shares_are(&[3, 2]).await;
     let saga = submit(&first).await.unwrap();
     let reserve = inventory.next_of("inventory.reserve").await;
+    stop(first).await;
+    inventory.succeed(reserve).await;
+    town.until_confirmed(saga).await;
+    stop(second).await;
+}
+
+#[actix::test]
+async fn a_shard_that_can_not_be_taken_over_while_the_store_is_away_is_taken_over_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let town = Town::found(folder.path()).await;
+    let mut inventory = town.inventory().await;
+    let first = town.node().await;
+    let gate = Gate::before(Arc::clone(&town.stores.ledger));
+    let second = town.join_by(gate.clone(), Arc::clone(&town.stores.leases), LONG).await;
+    town.until_shares_are(&[3, 2]).await;
+    let saga = submit(&first).await.unwrap();
+    let reserve = inventory.next_of("inventory.reserve").await;
+    // One for each that the first one has.
+    gate.hide_the_unfinished(3);
     stop(first).await;
     inventory.succeed(reserve).await;
     town.until_confirmed(saga).await;

@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::gate::Gate;
+use crate::gate::{Gate, Hatch};
 
 /// No wait in these tests takes longer, except by a fault.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -60,6 +60,7 @@ pub struct Rig {
     pub folder: PathBuf,
     pub stores: Stores,
     pub gate: Arc<Gate>,
+    pub hatch: Arc<Hatch>,
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<MovedClock>,
     pub orchestrator: Arc<dyn Orchestrator>,
@@ -89,6 +90,7 @@ impl Rig {
     pub async fn start_on(bus: Arc<dyn Bus>, folder: &Path, sleep_after: Duration) -> Self {
         let stores = sqlite::open(folder, sqlite::EMBEDDED_SHARDS).unwrap();
         let gate = Gate::before(Arc::clone(&stores.ledger));
+        let hatch = Hatch::before(Arc::clone(&stores.door));
         let definition = definition().unwrap();
         let reference = definition.reference();
         let catalogue = Catalogue::default().with(definition, OrderScript);
@@ -100,7 +102,7 @@ impl Rig {
             membership(&stores),
             Surroundings {
                 ledger: gate.clone(),
-                door: Arc::clone(&stores.door),
+                door: hatch.clone(),
                 letters: Arc::clone(&stores.letters),
                 bus: Arc::clone(&bus),
                 pokes: Arc::new(InProcessPokes::default()),
@@ -115,7 +117,7 @@ impl Rig {
         .await
         .unwrap();
         let orchestrator: Arc<dyn Orchestrator> = Arc::new(runner.handle());
-        Self { folder: folder.to_owned(), stores, gate, bus, clock, orchestrator, runner }
+        Self { folder: folder.to_owned(), stores, gate, hatch, bus, clock, orchestrator, runner }
     }
 
     /// Stops the shard in good order; whatever the bus held is lost with it.

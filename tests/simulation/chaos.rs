@@ -8,7 +8,9 @@ use crate::world::broker::DEAD;
 use crate::world::desk::Luck;
 use crate::world::env::Arrival;
 use crate::world::house::Fate;
-use crate::world::step::{Step, unsteady_queues};
+use crate::world::node::{Look, Node};
+use crate::world::shared::Shared;
+use crate::world::step::{Step, Version, unsteady_queues};
 
 /// How many steps of a hundred are a node's look at its leases.
 const BEATS: u32 = 6;
@@ -17,11 +19,17 @@ const BEATS: u32 = 6;
 pub fn draw(world: &World, profile: &Profile, rng: &mut Rng, possible: &mut Vec<Step>) -> Step {
     let lot = rng.u32(..100);
     if lot < profile.passing {
-        return Step::Pass { millis: pause(rng) };
+        return Step::Pass { millis: pause(world, rng) };
     }
     if lot < profile.passing + BEATS {
-        let fails = troubled(profile, Trouble::Leases, rng) && rng.u8(..4) == 0;
-        return Step::Beat { node: rng.usize(..world.nodes.len()), fails };
+        let looks =
+            [Look::Fails, Look::Unheard, Look::Stumbles, Look::Fine, Look::Fine, Look::Fine];
+        let look = unlucky(profile, Trouble::Leases, &looks, rng);
+        let node = rng.usize(..world.nodes.len());
+        // Whoever was deposed goes on for a while before it notices.
+        if !world.is_deposed(node) || rng.u8(..4) == 0 {
+            return Step::Beat { node, look };
+        }
     }
     if lot < profile.passing + BEATS + profile.trouble
         && let Some(step) = trouble(world, profile, rng)
@@ -37,7 +45,13 @@ pub fn draw(world: &World, profile: &Profile, rng: &mut Rng, possible: &mut Vec<
     vary(world, profile, step, rng)
 }
 
-fn pause(rng: &mut Rng) -> u64 {
+/// How long nothing happens. While a node is suspended, or can't renew its lease, that is often longer
+/// than its lease: then it goes on as one that was deposed.
+fn pause(world: &World, rng: &mut Rng) -> u64 {
+    let suspended = |node: &Shared<Node>| node.stalled || node.lease_is_cut;
+    if world.nodes.iter().flatten().any(suspended) && rng.bool() {
+        return rng.u64(10_000..25_000);
+    }
     match rng.u8(..10) {
         0..5 => rng.u64(1..1_500),
         5..8 => rng.u64(1_500..12_000),
@@ -56,7 +70,7 @@ fn idle(world: &World, rng: &mut Rng) -> Step {
         (_, _, Some(worker), _) => Step::StartWorker { worker },
         (_, _, _, Some(node)) => Step::Stall { node },
         (_, Some(node), ..) => Step::StartNode { node },
-        _ => Step::Pass { millis: pause(rng) },
+        _ => Step::Pass { millis: pause(world, rng) },
     }
 }
 
@@ -82,7 +96,8 @@ fn vary(world: &World, profile: &Profile, step: Step, rng: &mut Rng) -> Step {
             Step::Reply { node, shard, index: overtake(broker.queues[queue].ready.len()) }
         }
         Step::Collect { node, .. } => {
-            Step::Collect { node, index: overtake(broker.queues[DEAD].ready.len()) }
+            let index = overtake(broker.queues[DEAD].ready.len());
+            Step::Collect { node, index, luck: luck(profile, Trouble::Store, rng) }
         }
         Step::Command { worker, .. } => {
             let queue = world.trade(worker).queue();
@@ -92,6 +107,10 @@ fn vary(world: &World, profile: &Profile, step: Step, rng: &mut Rng) -> Step {
             let fates = [Fate::Away, Fate::Unheard, Fate::Vanished];
             let fate = unlucky(profile, Trouble::Store, &fates, rng);
             Step::Commit { node, shard, fate }
+        }
+        Step::TakePage { node, shard, .. } => {
+            let kinds = [Luck::Fails, Luck::Unheard, Luck::Never];
+            Step::TakePage { node, shard, luck: unlucky(profile, Trouble::Store, &kinds, rng) }
         }
         Step::Work { worker, .. } => {
             Step::Work { worker, luck: luck(profile, Trouble::WorkerStores, rng) }
@@ -139,6 +158,7 @@ fn trouble(world: &World, profile: &Profile, rng: &mut Rng) -> Option<Step> {
             (Some(_), 0) => Step::Leave { node },
             (Some(_), _) => Step::CrashNode { node },
         },
+        Trouble::Leases if rng.u8(..3) == 0 => Step::CutLease { node },
         Trouble::Leases => Step::Stall { node },
         Trouble::Workers => match &world.workers[worker] {
             None => Step::StartWorker { worker },
@@ -150,6 +170,8 @@ fn trouble(world: &World, profile: &Profile, rng: &mut Rng) -> Option<Step> {
             let (queue, index) = message(world, rng)?;
             Step::Lose { queue, index }
         }
+        Trouble::Full if rng.bool() => Step::Deafen,
+        Trouble::Full => Step::Fill { queue: rng.usize(..world.env.broker.queues.len()) },
         Trouble::Doubling => {
             let (queue, index) = message(world, rng)?;
             Step::Double { queue, index }
@@ -162,12 +184,14 @@ fn trouble(world: &World, profile: &Profile, rng: &mut Rng) -> Option<Step> {
             }
         }
         Trouble::People => {
-            let (stale, poke) = (rng.u8(..4) == 0, rng.bool());
+            let of = [Version::Any, Version::Any, Version::Newest, Version::Older];
+            let (of, poke) = (of[rng.usize(..4)], rng.bool());
             let waits = world.env.customers.iter().position(|customer| customer.told.is_some());
-            match rng.u8(..4) {
-                0 => Step::Retry { order, stale, poke },
-                1 => Step::Cancel { order, stale, poke },
-                _ => Step::Cancel { order: waits.unwrap_or(order), stale, poke },
+            match rng.u8(..5) {
+                4 => Step::Submit { customer: order, node },
+                0 => Step::Retry { order, of, poke },
+                1 => Step::Cancel { order, of, poke },
+                _ => Step::Cancel { order: waits.unwrap_or(order), of, poke },
             }
         }
         Trouble::Sleep => {

@@ -186,12 +186,13 @@ impl Names<'_> {
 
     fn of_broker(&self, mixer: &mut Mixer) {
         let broker = &self.0.env.broker;
-        for Queue { ready, unsettled, missing } in &broker.queues {
+        for Queue { ready, unsettled, missing, full } in &broker.queues {
             bag(ready.iter().map(of_parcel)).hash(mixer);
             let held =
                 unsettled.iter().map(|(to, parcel)| (self.connection(*to), of_parcel(parcel)));
-            (bag(held), missing).hash(mixer);
+            (bag(held), missing, full).hash(mixer);
         }
+        (broker.deaf, &broker.died).hash(mixer);
         let said = broker.said.iter();
         bag(said.map(|said| (self.published(said.to, said.tag), said.settlement))).hash(mixer);
         let flights = broker.flights.iter().map(|Flight { from, tag, outgoing }| {
@@ -202,7 +203,8 @@ impl Names<'_> {
     }
 
     fn of_node(&self, node: &Node, mixer: &mut Mixer) {
-        (node.id, node.stalled, node.trusted_until, node.ahead).hash(mixer);
+        (node.id, node.stalled, node.lease_is_cut).hash(mixer);
+        (node.trusted_until, node.ahead).hash(mixer);
         (&node.queues, &node.horizon, node.rewound).hash(mixer);
         for house in node.houses.values() {
             self.of_house(house, mixer);
@@ -212,6 +214,11 @@ impl Names<'_> {
     fn of_house(&self, house: &House, mixer: &mut Mixer) {
         (house.shard, &house.writer, house.paused, house.away).hash(mixer);
         (&house.outbox, &house.doubt, &house.in_hand, house.asks_again).hash(mixer);
+        house.page.is_some().hash(mixer);
+        if let Some((after, rows)) = &house.page {
+            (after, rows.len()).hash(mixer);
+            rows.iter().for_each(|row| row.saga.state.hash(mixer));
+        }
         house.under_way.is_some().hash(mixer);
         if let Some(Transaction { batch, result }) = &house.under_way {
             of_batch(batch, mixer);
@@ -224,7 +231,7 @@ impl Names<'_> {
                 Slot::Awake(actor) => {
                     let state = actor.saga.as_ref().map(|saga| &saga.state);
                     (state, actor.busy.map(|then| self.then(then))).hash(mixer);
-                    (actor.just_read, actor.writes, actor.inbox.len()).hash(mixer);
+                    (actor.writes, actor.inbox.len()).hash(mixer);
                     actor.inbox.iter().for_each(|tell| self.of_tell(tell, mixer));
                 }
             }
@@ -240,7 +247,9 @@ impl Names<'_> {
 
     fn of_tell(&self, tell: &Tell, mixer: &mut Mixer) {
         match tell {
-            Tell::Answer { to, answer, held } => (to, answer, self.held(*held)).hash(mixer),
+            Tell::Answer { to, answer, held, just_read } => {
+                (to, answer, self.held(*held), just_read).hash(mixer);
+            }
             Tell::Due => mixer.write_u8(1),
             Tell::Input(input) => input.hash(mixer),
         }

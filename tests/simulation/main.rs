@@ -38,7 +38,7 @@ mod world;
 
 use model::{Budget, Model, check, unlike};
 use run_seed::run;
-use world::Setting;
+use world::{Also, Setting};
 
 /// How many seeds a test run takes: some seconds' worth without optimisation, and enough for every kind
 /// of fault to occur.
@@ -47,6 +47,19 @@ const SEEDS: u64 = 2_000;
 #[test]
 fn whatever_happens_the_promises_are_kept_and_all_comes_to_an_end() {
     assert!(seeds::many(0, SEEDS), "the output tells the shortest story");
+}
+
+/// A checker that can't fail proves nothing.
+#[cfg(feature = "seeded-bugs")]
+#[test]
+fn every_known_mistake_breaks_a_promise() {
+    use skald::seeded::{Bug, switch};
+    for &bug in Bug::ALL {
+        switch(Some(bug));
+        let found = (0..SEEDS).find(|seed| run(*seed).broken.is_some());
+        assert!(found.is_some(), "{bug:?} is not found in {SEEDS} seeds: {}", bug.what());
+    }
+    switch(None);
 }
 
 #[test]
@@ -63,11 +76,11 @@ fn one_order(nodes: usize, budget: Budget) -> Model {
         nodes,
         workers: 1,
         stock: 1,
-        orders: vec![(1, true)],
+        orders: vec![(1, Also::Nothing, true)],
         command_deliveries: 20,
         new: false,
     };
-    Model { name: "1 order", setting, budget }
+    Model { name: "1 order", setting, budget, thorough: false }
 }
 
 const NONE: Budget = Budget { crashes: 0, doubles: 0, losses: 0, wishes: 0, expiries: 0, waits: 0 };
@@ -77,6 +90,19 @@ fn every_world_of_one_order_a_crash_and_a_loss_keeps_the_promises() {
     let found = check(&one_order(1, Budget { crashes: 1, losses: 1, ..NONE }), 1_000_000);
     assert!(found.broken.is_none(), "{found:?}");
     assert!(found.complete && found.states > 500, "{found:?}");
+}
+
+#[test]
+fn steps_that_are_said_to_need_no_choice_keep_no_end_from_being_reached() {
+    let takeover = Budget { crashes: 1, expiries: 1, ..NONE };
+    for model in [one_order(2, takeover), one_order(1, Budget { doubles: 1, wishes: 1, ..NONE })] {
+        let ends = check(&model, 1_000_000);
+        let all = check(&Model { thorough: true, ..model.clone() }, 1_000_000);
+        assert!(ends.states * 2 < all.states, "{ends:?} {all:?}");
+        assert!(ends.complete && all.complete && ends.ends == all.ends, "{ends:?} {all:?}");
+        let expires = model.budget.expiries > 0;
+        assert!(ends.spent > 0 && (ends.taken_over > 0) == expires, "{ends:?}");
+    }
 }
 
 #[test]

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
-use crate::world::rules::{Patience, Rules};
-use crate::world::{Setting, World};
+use skald::journal::batcher::Limits;
+use skald::journal::feed::Bounds;
+
+use crate::world::rules::{Patience, Room, Rules};
+use crate::world::{Also, Setting, World};
 
 /// What goes wrong together in one run, or does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,7 @@ pub enum Trouble {
     Loss,
     Doubling,
     Wires,
+    Full,
     Store,
     WorkerStores,
     Mail,
@@ -27,7 +31,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Nodes,
         Self::Leases,
         Self::Workers,
@@ -35,6 +39,7 @@ impl Trouble {
         Self::Loss,
         Self::Doubling,
         Self::Wires,
+        Self::Full,
         Self::Store,
         Self::WorkerStores,
         Self::Mail,
@@ -51,6 +56,7 @@ pub struct Profile {
     pub patience: Patience,
     pub shards: u16,
     pub batch_size: usize,
+    pub room: Room,
     pub troubles: Vec<Trouble>,
     /// How many of a hundred steps are trouble.
     pub trouble: u32,
@@ -66,7 +72,10 @@ impl Profile {
     pub fn draw(rng: &mut Rng) -> Self {
         let stock = [1, 2, 2, 1_000][rng.usize(..4)];
         let troubles = Trouble::ALL.into_iter().filter(|_| rng.u8(..2) == 0).collect();
-        let orders = (0..rng.usize(1..4)).map(|_| (rng.u32(1..3), rng.u8(..5) > 0)).collect();
+        let also =
+            [Also::Nothing, Also::Nothing, Also::Nothing, Also::Lute, Also::Lute, Also::Kazoo];
+        let order = |rng: &mut Rng| (rng.u32(1..3), also[rng.usize(..6)], rng.u8(..5) > 0);
+        let orders = (0..rng.usize(1..4)).map(|_| order(rng)).collect();
         Self {
             setting: Setting {
                 nodes: rng.usize(1..4),
@@ -79,6 +88,7 @@ impl Profile {
             patience: [Patience::Short, Patience::Short, Patience::Shipped][rng.usize(..3)],
             shards: rng.u16(1..4),
             batch_size: rng.usize(1..5),
+            room: if rng.u8(..4) == 0 { tight(rng) } else { Room::default() },
             troubles,
             trouble: [3, 8, 15, 25][rng.usize(..4)],
             passing: [1, 3, 8][rng.usize(..3)],
@@ -88,7 +98,14 @@ impl Profile {
     }
 
     pub fn world(&self) -> World {
-        World::new(rules(self.patience, self.shards, self.batch_size), &self.setting)
+        World::new(rules(self.patience, self.shards, self.batch_size, self.room), &self.setting)
+    }
+}
+
+fn tight(rng: &mut Rng) -> Room {
+    Room {
+        limits: Limits { batch: rng.usize(1..3), waiting: rng.usize(1..4) },
+        bounds: Bounds { window: rng.usize(1..4), page: rng.u32(1..4) },
     }
 }
 
@@ -97,15 +114,16 @@ thread_local! {
 }
 
 /// Rules are made once a thread: checking a definition takes longer than a world.
-pub fn rules(patience: Patience, shards: u16, batch_size: usize) -> Arc<Rules> {
+pub fn rules(patience: Patience, shards: u16, batch_size: usize, room: Room) -> Arc<Rules> {
     RULES.with_borrow_mut(|known| {
         let same = |rules: &&Arc<Rules>| {
-            rules.patience == patience && rules.shards == shards && rules.batch_size == batch_size
+            (rules.patience, rules.shards, rules.batch_size, rules.room)
+                == (patience, shards, batch_size, room)
         };
         if let Some(rules) = known.iter().find(same) {
             return Arc::clone(rules);
         }
-        let rules = Arc::new(Rules::new(patience, shards, batch_size));
+        let rules = Arc::new(Rules::new(patience, shards, batch_size, room));
         known.push(Arc::clone(&rules));
         rules
     })

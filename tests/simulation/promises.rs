@@ -7,27 +7,33 @@ use skald::contract::names::MessageId;
 use skald::contract::reply;
 use skald::orders::definition::{CONFIRM, RESERVE, SEND_CANCELLATION, SEND_CONFIRMATION};
 use skald::orders::{OrderId, OrderStatus};
-use skald::ports::door::Request;
+use skald::ports::door::{InputOutcome, NewInput, Request};
 use skald::ports::inventory::Holding;
-use skald::ports::ledger::{Entry, Marks, Shard};
+use skald::ports::ledger::{Entry, Marks, Seq, Shard};
 use skald::ports::work::RecordKey;
 use skald::saga::decide::decide;
 use skald::saga::definition::Direction;
 use skald::saga::effect::{IdempotencyKey, is_open};
 use skald::saga::event::{Doubt, Event, Recorded};
 use skald::saga::evolve::born;
-use skald::saga::id::{SagaId, Sequence};
-use skald::saga::input::{Answer, Decision, Input};
+use skald::saga::id::{SagaId, Sequence, Timestamp};
+use skald::saga::input::{Answer, Decision, Ignored, Input};
 use skald::saga::state::{Phase, Saga};
 
+use crate::faults::Fault;
 use crate::invariants::{check_history, check_move, ensure};
 use crate::world::World;
 use crate::world::broker::Queue;
-use crate::world::env::{Broken, Env};
+use crate::world::customers::Customer;
+use crate::world::env::{self, Broken, Env};
+use crate::world::store::InputRow;
 
 /// A customer was told that its order is accepted: it is durable, and always the same.
 pub fn accepted(env: &Env, customer: usize, order: OrderId) -> Result<(), Broken> {
-    let told = env.customers[customer].told;
+    let Customer { told, place, .. } = env.customers[customer];
+    ensure(env::whose(order) == place, || {
+        format!("acceptance: customer {customer} was told of {order}, which is another one's")
+    })?;
     ensure(told.is_none_or(|told| told == order), || {
         format!("acceptance: customer {customer} got {order} after {told:?}")
     })?;
@@ -157,8 +163,42 @@ pub fn reply_acknowledged(env: &Env, message: &Message) -> Result<(), Broken> {
     let saga = &row.ok_or("inbox: a reply to an unknown saga was acknowledged")?.saga;
     let input = Input::Answer { to: id.sequence, answer };
     let decision = decide(env.rules.definition(), saga, &input, env.now);
-    ensure(matches!(decision, Ok(Decision::Ignored(_))), || {
-        format!("inbox: {} was acknowledged before its commit", message.id)
+    let is_known =
+        matches!(decision, Ok(Decision::Ignored(Ignored::Settled | Ignored::Superseded)));
+    ensure(is_known, || format!("inbox: {} was acknowledged before its commit", message.id))
+}
+
+/// A message of a saga arrived at the broker: what it tells of is committed.
+pub fn published(env: &Env, id: MessageId) -> Result<(), Broken> {
+    let MessageId { saga, sequence } = id;
+    let version = env.store.sagas.get(&saga).map_or(0, |row| row.saga.state.version);
+    ensure(sequence <= version, || {
+        format!("outbox: {saga}:{sequence} was published while the saga is at {version}")
+    })
+}
+
+/// What became of a wish is on record: it is what happened to the saga.
+pub fn wish_settled(before: &Saga, entry: &Entry, row: &InputRow) -> Result<(), Broken> {
+    let Some(outcome) = &row.outcome else { return Ok(()) };
+    let after = &entry.saga.state;
+    let moved = !entry.events.is_empty();
+    let NewInput { request, if_version, .. } = &row.input;
+    let outdated = if_version.is_some_and(|wanted| wanted != before.state.version);
+    let fits = match outcome {
+        InputOutcome::VersionMismatch { .. } => outdated && !moved,
+        InputOutcome::Ignored | InputOutcome::Rejected { .. } => !outdated && !moved,
+        InputOutcome::Applied { version } => {
+            let is_done = match request {
+                Request::Cancel { .. } => after.rollback_reason().is_some(),
+                Request::Retry { .. } | Request::CommandLost { .. } => moved,
+            };
+            !outdated && is_done && *version == after.version
+        }
+    };
+    ensure(fits, || {
+        format!(
+            "wish: {request:?} if {if_version:?} was told {outcome:?}, and made {after:?} of {before:?}"
+        )
     })
 }
 
@@ -177,6 +217,17 @@ pub fn marks_advanced(env: &Env, shard: Shard, before: Marks) -> Result<(), Brok
         ensure(safe, || format!("outbox: the mark passed the event {saga}:{}", recorded.sequence))?;
     }
     Ok(())
+}
+
+/// Who sends what was committed in a shard knows its rows up to `known`, and waits for no others.
+pub fn all_is_known(env: &Env, (shard, epoch): (Shard, i64), known: Seq) -> Result<(), Broken> {
+    let row = &env.store.shards[usize::from(shard)];
+    ensure(row.epoch != epoch || row.last_seq() == known, || {
+        format!(
+            "outbox: shard {shard} has {} rows, and nobody looks for those after {known}",
+            row.last_seq()
+        )
+    })
 }
 
 fn command_is_safe(env: &Env, saga: SagaId, recorded: &Recorded) -> bool {
@@ -222,25 +273,27 @@ fn is_announced(event: &Event) -> bool {
 /// Why a calm world is not at its end yet; none where it is.
 pub fn unfinished(world: &World) -> Option<Broken> {
     let env = &world.env;
+    let rows_are_sent = (0..).zip(&env.store.shards).find_map(|(shard, row)| {
+        let last = Marks { commands: row.last_seq(), events: row.last_seq() };
+        (row.marks != last)
+            .then(|| format!("the marks of shard {shard} stand at {:?} of {last:?}", row.marks))
+    });
+    if !env.broker.is_quiet() {
+        let held = |queue: &Queue| (queue.ready.len(), queue.unsettled.clone());
+        let queues: Vec<_> = env.broker.queues.iter().map(held).collect();
+        return Some(format!("messages are still on their way, in queues: {queues:?}"));
+    }
+    unfinished_but_for_events(world).or(rows_are_sent)
+}
+
+/// Why a calm world is not at its end yet but for the events that somebody's full queue does not take.
+pub fn unfinished_but_for_events(world: &World) -> Option<Broken> {
+    let env = &world.env;
     if let Some(row) = env.store.sagas.values().find(|row| !row.saga.state.phase.is_end()) {
         return Some(format!("saga {} has not ended: {:?}", row.saga.id, row.saga.state));
     }
     if let Some(row) = env.store.inputs.iter().find(|row| row.outcome.is_none()) {
         return Some(format!("the input {:?} has no outcome", row.input.request));
-    }
-    for (shard, row) in (0..).zip(&env.store.shards) {
-        let last = Marks { commands: row.last_seq(), events: row.last_seq() };
-        if row.marks != last {
-            return Some(format!(
-                "the marks of shard {shard} stand at {:?} of {last:?}",
-                row.marks
-            ));
-        }
-    }
-    if !env.broker.is_quiet() {
-        let held = |queue: &Queue| (queue.ready.len(), queue.unsettled.clone());
-        let queues: Vec<_> = env.broker.queues.iter().map(held).collect();
-        return Some(format!("messages are still on their way, in queues: {queues:?}"));
     }
     let waits = |n: &usize| env.customers[*n].told.is_none();
     (0..env.customers.len()).find(waits).map(|n| format!("customer {n} was never told"))
@@ -275,5 +328,52 @@ pub fn in_the_end(world: &World) -> Result<(), Broken> {
             format!("saga {id} was undone and completed")
         })?;
     }
+    wishes_came_true(env)?;
+    letters_in_the_end(env)?;
+    mails_in_the_end(env)
+}
+
+/// Whoever was told that an order is cancelled finds it so.
+fn wishes_came_true(env: &Env) -> Result<(), Broken> {
+    let is_cancelled = |row: &&InputRow| {
+        matches!(row.input.request, Request::Cancel { .. })
+            && matches!(row.outcome, Some(InputOutcome::Applied { .. }))
+    };
+    for InputRow { input, .. } in env.store.inputs.iter().filter(is_cancelled) {
+        let order = env.order_of(input.saga).and_then(|order| env.store.orders.get(&order));
+        let status = order.map(|order| order.status);
+        ensure(status == Some(OrderStatus::Cancelled), || {
+            format!("wish: the order of {} was cancelled and is {status:?}", input.saga)
+        })?;
+    }
     Ok(())
+}
+
+/// A mail is sent. Only if whoever sent it before could not record it may it be sent again: its claim
+/// had run out, it was never told that the mail was sent, or it is he who was too slow and is at it now.
+pub fn mailed_again(
+    env: &Env,
+    key: &IdempotencyKey,
+    claimed: Timestamp,
+    until: Timestamp,
+) -> Result<(), Broken> {
+    let Some((held_until, told)) = env.seen.mails.get(&key.to_string()) else { return Ok(()) };
+    let excused = *held_until <= claimed
+        || until <= env.now
+        || !told
+        || env.faults.of(Fault::WorkerClock) > 0;
+    ensure(excused, || format!("mail: {key} is sent again for no reason"))
+}
+
+/// Every mail that is on record as sent was sent.
+fn mails_in_the_end(env: &Env) -> Result<(), Broken> {
+    let mut sent = env.post.notifications.iter().filter(|(_, outcome)| *outcome == "SENT");
+    let unsent = sent.find(|(key, _)| !env.seen.mails.contains_key(*key));
+    ensure(unsent.is_none(), || format!("mail: {unsent:?} is on record, and was never sent"))
+}
+
+/// Every message that died is kept.
+fn letters_in_the_end(env: &Env) -> Result<(), Broken> {
+    let lost = env.broker.died.iter().find(|died| !env.store.letters.contains(*died));
+    ensure(lost.is_none(), || format!("letters: nobody kept {lost:?}"))
 }

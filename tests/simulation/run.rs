@@ -37,9 +37,12 @@ fn main() -> ExitCode {
         ("seed", [seed]) => seeds::one(*seed),
         ("bugs", [within]) => seeds::bugs(*within),
         ("model", [most]) => model::all::all(*most as usize),
+        ("everything", [most]) => model::all::everything(*most as usize),
         ("model", [most, place]) => model::all::one(*most as usize, *place as usize),
         _ => {
-            println!("simulation seeds FIRST COUNT | seed SEED | bugs WITHIN | model MOST [PLACE]");
+            println!(
+                "simulation seeds FIRST COUNT | seed SEED | bugs WITHIN | model MOST [PLACE] | everything MOST"
+            );
             return ExitCode::FAILURE;
         }
     };

@@ -1,11 +1,14 @@
 //! One run from one seed; and the shortest story of how it fails.
 
+use std::any::Any;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fastrand::Rng;
 
 use crate::chaos;
 use crate::faults::Faults;
+use crate::fingerprint::fingerprint;
 use crate::profile::Profile;
 use crate::world::World;
 use crate::world::env::Broken;
@@ -30,31 +33,39 @@ pub fn run(seed: u64) -> Run {
     let mut rng = Rng::with_seed(seed);
     let profile = Profile::draw(&mut rng);
     let mut world = profile.world();
-    let (mut trace, mut possible) = (Vec::with_capacity(profile.steps as usize), Vec::new());
+    let mut trace = Vec::with_capacity(profile.steps as usize);
     let mut hasher = DefaultHasher::new();
-    let mut broken = world.env.broken.take();
-    while broken.is_none() && trace.len() < profile.steps as usize {
-        possible.clear();
-        let step = chaos::draw(&world, &profile, &mut rng, &mut possible);
-        trace.push(step);
-        world.take(step);
-        mark(&world, step, &mut hasher);
-        broken = world.env.broken.take();
-    }
-    let mut steps = trace.len() as u64;
-    if broken.is_none() {
-        match world.come_to_an_end() {
-            Ok(calm) => steps += calm,
-            Err(found) => broken = Some(found),
+    let ended = unless_it_panics(|| {
+        let mut possible = Vec::new();
+        while world.env.broken.is_none() && trace.len() < profile.steps as usize {
+            possible.clear();
+            let step = chaos::draw(&world, &profile, &mut rng, &mut possible);
+            trace.push(step);
+            world.take(step);
+            mark(&world, step, &mut hasher);
         }
-    }
+        world.env.broken.take().map_or_else(|| world.come_to_an_end(), Err)
+    });
+    let steps = trace.len() as u64 + ended.as_ref().unwrap_or(&0);
+    let broken = ended.err();
     mark(&world, Step::Pass { millis: steps }, &mut hasher);
-    broken.hash(&mut hasher);
+    (&broken, fingerprint(&world)).hash(&mut hasher);
     let ends = world.env.store.sagas.values().map(|row| {
         row.saga.state.rollback_reason().map_or(String::new(), |reason| reason.code.to_string())
     });
     let ends = ends.collect();
     Run { profile, trace, faults: world.env.faults, steps, broken, ends, hash: hasher.finish() }
+}
+
+/// A promise is broken, too, where the code that is tried panics.
+fn unless_it_panics<T>(call: impl FnOnce() -> Result<T, Broken>) -> Result<T, Broken> {
+    let panicked = |panic: Box<dyn Any + Send>| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!("panic: {}", text.unwrap_or("without a word")))
+    };
+    // What was broken halfway is looked at no more.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(panicked)
 }
 
 fn mark(world: &World, step: Step, hasher: &mut impl Hasher) {
@@ -68,13 +79,16 @@ fn mark(world: &World, step: Step, hasher: &mut impl Hasher) {
 /// Tells a story in a profile's world from its beginning; tells what it breaks, if anything.
 pub fn retell(profile: &Profile, story: &[Step]) -> Option<Broken> {
     let mut world = profile.world();
-    for &step in story {
-        world.take(step);
-        if let Some(broken) = world.env.broken.take() {
-            return Some(broken);
+    let ended = unless_it_panics(|| {
+        for &step in story {
+            world.take(step);
+            if let Some(broken) = world.env.broken.take() {
+                return Err(broken);
+            }
         }
-    }
-    world.come_to_an_end().err()
+        world.come_to_an_end()
+    });
+    ended.err()
 }
 
 /// How often a story is told again to find a shorter one: some seconds' worth.
@@ -87,7 +101,7 @@ pub fn shorten(profile: &Profile, story: &[Step]) -> (Vec<Step>, Broken) {
     let mut piece = story.len().div_ceil(2);
     let mut told = 0;
     while piece > 0 {
-        let mut at = 0;
+        let (mut at, before) = (0, story.len());
         while at < story.len() && told < RETELLINGS {
             told += 1;
             let mut shorter = story.clone();
@@ -97,7 +111,9 @@ pub fn shorten(profile: &Profile, story: &[Step]) -> (Vec<Step>, Broken) {
                 _ => at += piece,
             }
         }
-        piece /= 2;
+        // What could not be left out may be once something else is.
+        let again = piece == 1 && story.len() < before && told < RETELLINGS;
+        piece = if again { 1 } else { piece / 2 };
     }
     (story, broken)
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::{RETRY_AFTER, Registry};
 use crate::actors::saga::Tell;
 use crate::contract::names::reply_queue;
+use crate::failpoint;
 use crate::ports::StoreError;
 use crate::ports::bus::{Death, Delivery};
 use crate::ports::door::{DeadLetter, InputId, NewInput, PendingInput};
@@ -143,11 +144,18 @@ impl Handler<Bury> for Registry {
             routing_key: delivery.message.kind.clone(),
             reason,
         };
-        let letter = DeadLetter::of(&delivery.message, death, self.house.clock.now());
-        let (door, blocking) = (Arc::clone(&self.door), self.blocking.clone());
-        let bury = async move { blocking.run(move || door.bury(&[letter])).await };
+        let (message, now) = (Arc::clone(&delivery.message), self.house.clock.now());
+        let (door, burying) = (Arc::clone(&self.door), self.burying.clone());
+        // One after the other, and copied no sooner: there may be thousands, of any size.
+        let bury = async move {
+            burying.run(move || door.bury(&[DeadLetter::of(&message, death, now)])).await
+        };
         ctx.spawn(bury.into_actor(self).map(move |buried, _, ctx| match buried {
-            Ok(Ok(_)) => delivery.ack(),
+            Ok(Ok(_)) => {
+                failpoint::reach("bury", "before_ack");
+                delivery.ack();
+                failpoint::reach("bury", "after_ack");
+            }
             failed => {
                 tracing::error!(?failed, "a dead letter can't be stored; it stays in its queue");
                 ctx.run_later(RETRY_AFTER, move |_, _| drop(delivery));

@@ -52,6 +52,8 @@ pub struct Registry {
     ledger: Arc<dyn Ledger>,
     door: Arc<dyn Door>,
     blocking: Blocking,
+    /// For what is put on record: however much that is, sagas can be woken.
+    burying: Blocking,
     sleep_after: Duration,
     swept: Instant,
     slots: HashMap<SagaId, Slot>,
@@ -112,6 +114,7 @@ impl Registry {
             ledger,
             door,
             blocking: Blocking::new(2),
+            burying: Blocking::new(1),
             sleep_after,
             swept: Instant::now(),
             slots: HashMap::new(),
@@ -217,7 +220,10 @@ impl Registry {
                     );
                     self.slots
                         .insert(id, Slot::Awake { actor: actor.start(), touched: Instant::now() });
-                    for told in waiting {
+                    for mut told in waiting {
+                        if let Tell::Answer { just_read, .. } = &mut told.tell {
+                            *just_read = true;
+                        }
                         self.hand_over(id, told, ctx);
                     }
                 }
@@ -288,7 +294,8 @@ impl Handler<Answers> for Registry {
 
     fn handle(&mut self, Answers(answers): Answers, ctx: &mut Self::Context) {
         for (id, answer, delivery) in answers {
-            self.tell(id.saga, Tell::Answer { to: id.sequence, answer, delivery }, ctx);
+            let tell = Tell::Answer { to: id.sequence, answer, delivery, just_read: false };
+            self.tell(id.saga, tell, ctx);
         }
     }
 }

@@ -2,7 +2,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::journal::examples::{NOW, birth, gone};
+use crate::orders::OrderStatus;
 use crate::orders::definition::definition;
+use crate::ports::ledger::examples::order;
 use crate::saga::event::Reason;
 use crate::saga::json::Json;
 
@@ -51,6 +53,37 @@ fn what_is_wanted_of_another_version_is_told_so_and_changes_nothing() {
         let (events, outcome) = wanted(if_version);
         assert!(events > 0 && matches!(outcome, InputOutcome::Applied { .. }), "{outcome:?}");
     }
+}
+
+#[test]
+fn an_order_hears_of_its_outcome_with_the_event_that_brings_it_and_of_nothing_else() {
+    let (definition, saga) = (definition().unwrap(), birth().saga);
+    let settled = |answered: Answer| {
+        let turn = answer(&definition, (&saga, false), ASKED, answered, NOW).unwrap();
+        let Turn::Write(entry) = turn else { panic!("{turn:?}") };
+        entry.order.map(|change| match change {
+            OrderChange::Settled { id, status, reason, at } => (id, status, reason, at),
+            placed => panic!("{placed:?}"),
+        })
+    };
+    let confirmed = (order().id, OrderStatus::Confirmed, None, NOW);
+    assert_eq!(settled(success()), Some(confirmed));
+    assert_eq!(settled(Answer::Setback(Setback::TimedOut)), None);
+}
+
+#[test]
+fn an_order_counts_as_accepted_only_once_it_is_written() {
+    let stored = StoredAnswer { fingerprint: Vec::new(), order: order().id, body: "{}".to_owned() };
+    let refused = StoreError::Refused { store: "orchestrator", cause: "check".to_owned() };
+    let told = refused.to_string();
+    assert_eq!(acceptance(Ok(EntryOutcome::Written(7))), Acceptance::Accepted);
+    let replayed = acceptance(Ok(EntryOutcome::Replayed(stored.clone())));
+    assert_eq!(replayed, Acceptance::Replayed(stored));
+    assert_eq!(acceptance(Ok(EntryOutcome::Conflict)), Acceptance::Unknown);
+    assert_eq!(acceptance(Err(gone())), Acceptance::Unknown);
+    let deposed = StoreError::Deposed { shard: 0, mine: 1, found: 2 };
+    assert_eq!(acceptance(Err(deposed)), Acceptance::Unknown);
+    assert_eq!(acceptance(Err(refused)), Acceptance::Failed(told));
 }
 
 #[test]

@@ -19,12 +19,12 @@ pub use alike::unlike;
 pub use search::{Found, check};
 
 use crate::profile::rules;
-use crate::world::rules::Patience;
+use crate::world::rules::{Patience, Room};
 use crate::world::{Setting, World};
 use next::Place;
 
 /// How much of each trouble is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
     /// Of processes that die, or are suspended.
     pub crashes: u8,
@@ -59,17 +59,26 @@ less! {
     less_a_wait: waits,
 }
 
+impl Budget {
+    /// Whether nothing dies, is lost or is late any more.
+    fn is_over(self) -> bool {
+        self.crashes == 0 && self.losses == 0 && self.expiries == 0 && self.waits == 0
+    }
+}
+
 /// A setting, and what may go wrong in it.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub name: &'static str,
     pub setting: Setting,
     pub budget: Budget,
+    /// Whether steps are chosen that need no choice once all troubles are over.
+    pub thorough: bool,
 }
 
 impl Model {
     fn first(&self) -> Place {
-        let world = World::new(rules(Patience::Short, 1, 4), &self.setting);
-        Place::new(world, self.budget)
+        let world = World::new(rules(Patience::Short, 1, 4, Room::default()), &self.setting);
+        Place::new(world, self.budget, self.thorough)
     }
 }

@@ -1,26 +1,32 @@
-//! Goes through the worlds of a model, breadth first.
+//! Goes through the worlds of a model: breadth first, as long as there is room for the edge.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::num::NonZero;
 use std::time::{Duration, Instant};
 
-use super::Model;
 use super::next::Place;
+use super::{Budget, Model};
 use crate::fingerprint::{digest, fingerprint};
 use crate::world::env::Broken;
 use crate::world::step::Step;
+use crate::world::store::ShardRow;
 
 /// What was found.
 #[derive(Debug)]
 pub struct Found {
     pub states: usize,
     pub transitions: usize,
-    pub ends: usize,
-    pub depth: usize,
+    /// Keys of worlds from which only troubles lead on.
+    pub ends: BTreeSet<u64>,
+    /// Worlds in which all troubles came.
+    pub spent: usize,
+    /// Worlds in which a shard has had a second owner.
+    pub taken_over: usize,
     /// Whether every world was seen.
     pub complete: bool,
     pub took: Duration,
-    /// A shortest story that breaks a promise, and which.
+    /// A story that breaks a promise, and which; a shortest one, unless the edge was too wide.
     pub broken: Option<(Vec<Step>, Broken)>,
 }
 
@@ -62,9 +68,32 @@ struct Search {
     root: u64,
     seen: Seen,
     /// Worlds from which nobody went on so far, with their keys.
-    edge: Vec<(Place, u64)>,
+    edge: VecDeque<(Place, u64)>,
     transitions: usize,
-    ends: usize,
+    ends: BTreeSet<u64>,
+    spent: usize,
+    taken_over: usize,
+}
+
+/// Worlds from which all threads together go on before what they found is put together.
+const AT_A_TIME: usize = 4_096;
+
+/// As many worlds wait at the edge as a few gigabytes hold.
+const WIDE: usize = 150_000;
+
+/// What a world is, and where it leads to.
+struct Ways {
+    spent: bool,
+    taken_over: bool,
+    /// What comes of it without troubles, if only they lead on.
+    end: Option<Result<(), Broken>>,
+    onward: Vec<(Step, Way)>,
+}
+
+enum Way {
+    Broken(Broken),
+    Known,
+    New(u64, Box<Place>),
 }
 
 /// Goes through every world of a model, up to `most`.
@@ -72,18 +101,26 @@ pub fn check(model: &Model, most: usize) -> Found {
     let began = Instant::now();
     let first = model.first();
     let root = key(&first);
-    let edge = vec![(first, root)];
-    let mut search = Search { root, seen: Seen::default(), edge, transitions: 0, ends: 0 };
-    let (mut depth, mut broken) = (0, None);
+    let edge = VecDeque::from([(first, root)]);
+    let mut search = Search {
+        root,
+        seen: Seen::default(),
+        edge,
+        transitions: 0,
+        ends: BTreeSet::new(),
+        spent: 0,
+        taken_over: 0,
+    };
+    let mut broken = None;
     while broken.is_none() && !search.edge.is_empty() && search.states() < most {
-        broken = search.widen().err();
-        depth += 1;
+        broken = search.go_on().err();
     }
     Found {
         states: search.states(),
         transitions: search.transitions,
+        spent: search.spent,
+        taken_over: search.taken_over,
         ends: search.ends,
-        depth,
         complete: search.edge.is_empty() && broken.is_none(),
         took: began.elapsed(),
         broken,
@@ -95,29 +132,82 @@ impl Search {
         self.seen.0.len() + 1
     }
 
-    /// Goes one step on from each world of the edge; those that are new are the next edge.
-    fn widen(&mut self) -> Result<(), (Vec<Step>, Broken)> {
+    /// Goes one step on from the oldest worlds of the edge; from the newest if it is wide, so that it
+    /// does not get wider.
+    fn go_on(&mut self) -> Result<(), (Vec<Step>, Broken)> {
+        let some = AT_A_TIME.min(self.edge.len());
+        let places: Vec<_> = match self.edge.len() > WIDE {
+            true => self.edge.drain(self.edge.len() - some..).collect(),
+            false => self.edge.drain(..some).collect(),
+        };
+        for (from, ways) in self.ways_from(&places) {
+            self.add(from, ways)?;
+        }
+        Ok(())
+    }
+
+    /// Where each of these worlds leads to, in their order, by as many threads as there are cores.
+    fn ways_from(&self, places: &[(Place, u64)]) -> Vec<(u64, Ways)> {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        #[cfg(feature = "seeded-bugs")]
+        let bug = skald::seeded::on();
+        std::thread::scope(|scope| {
+            let parts = places.chunks(places.len().div_ceil(threads));
+            let parts = parts.map(|part| {
+                scope.spawn(move || {
+                    #[cfg(feature = "seeded-bugs")]
+                    skald::seeded::switch(bug);
+                    part.iter().map(|(place, from)| (*from, self.ways(place))).collect::<Vec<_>>()
+                })
+            });
+            let parts: Vec<_> = parts.collect();
+            parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+        })
+    }
+
+    fn ways(&self, place: &Place) -> Ways {
         let mut steps = Vec::new();
-        for (place, from) in std::mem::take(&mut self.edge) {
-            steps.clear();
-            place.next(&mut steps);
-            if !steps.iter().any(|(_, left)| *left == place.left) {
-                self.ends += 1;
-                let ended = place.world.clone().come_to_an_end();
-                ended.map_err(|broken| (self.seen.story(from), broken))?;
+        place.next(&mut steps);
+        let ends = steps.iter().all(|(_, left)| *left != place.left);
+        let end = ends.then(|| place.world.clone().come_to_an_end().map(drop));
+        let onward = steps.iter().map(|&(step, left)| {
+            let mut to = place.after((step, left));
+            if let Some(broken) = to.world.env.broken.take() {
+                return (step, Way::Broken(broken));
             }
-            self.transitions += steps.len();
-            for &(step, left) in &steps {
-                let mut to = place.after((step, left));
-                if let Some(broken) = to.world.env.broken.take() {
+            let key = key(&to);
+            let known = key == self.root || self.seen.0.contains_key(&key);
+            (step, if known { Way::Known } else { Way::New(key, Box::new(to)) })
+        });
+        let owned_again = |shard: &ShardRow| shard.epoch > 1;
+        Ways {
+            spent: place.left == Budget::default(),
+            taken_over: place.world.env.store.shards.iter().any(owned_again),
+            end,
+            onward: onward.collect(),
+        }
+    }
+
+    fn add(&mut self, from: u64, ways: Ways) -> Result<(), (Vec<Step>, Broken)> {
+        let Ways { spent, taken_over, end, onward } = ways;
+        self.spent += usize::from(spent);
+        self.taken_over += usize::from(taken_over);
+        if let Some(ended) = end {
+            self.ends.insert(from);
+            ended.map_err(|broken| (self.seen.story(from), broken))?;
+        }
+        self.transitions += onward.len();
+        for (step, way) in onward {
+            match way {
+                Way::Broken(broken) => {
                     let mut story = self.seen.story(from);
                     story.push(step);
                     return Err((story, broken));
                 }
-                let key = key(&to);
-                if key != self.root && self.seen.insert(key, from, step) {
-                    self.edge.push((to, key));
+                Way::New(key, to) if self.seen.insert(key, from, step) => {
+                    self.edge.push_back((*to, key));
                 }
+                Way::New(..) | Way::Known => {}
             }
         }
         Ok(())

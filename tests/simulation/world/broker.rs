@@ -1,5 +1,6 @@
 //! The broker and the wires to it: messages on their way, in queues, at consumers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use skald::contract::message::{Death, Message, Outgoing};
@@ -43,6 +44,8 @@ pub struct Queue {
     pub unsettled: Vec<(Connection, Parcel)>,
     /// Whether nobody declared it so far.
     pub missing: bool,
+    /// Whether it takes nothing.
+    pub full: bool,
 }
 
 /// Who publishes, and hears what became of it.
@@ -99,6 +102,10 @@ pub struct Broker {
     pub flights: Vec<Flight>,
     pub said: Vec<Said>,
     pub command_deliveries: u32,
+    /// Whether somebody who listens to the events has a queue that takes nothing.
+    pub deaf: bool,
+    /// Messages that died, and in which queue.
+    pub died: BTreeSet<(String, String)>,
     pub connections: Connection,
     pub parcels: u32,
 }
@@ -144,6 +151,14 @@ impl Broker {
         }
     }
 
+    /// A delivery stays with its consumer, who has not done what it has to do with it.
+    pub fn keep_in_hand(&mut self, held: Held) {
+        if let Some(parcel) = self.settle(held) {
+            // Before it can be done, the consumer may be gone: as good as in the queue.
+            self.queues[held.queue].ready.push(parcel);
+        }
+    }
+
     fn came_back(&mut self, queue: usize, mut parcel: Parcel) -> bool {
         parcel.redeliveries += 1;
         parcel.kept = false;
@@ -159,6 +174,7 @@ impl Broker {
     /// A message becomes a dead letter.
     pub fn bury(&mut self, queue: usize, message: &Message, reason: String) {
         let name = ["inventory.commands", "notification.commands"][queue];
+        self.died.insert((message.id.clone(), name.to_owned()));
         let death = Death { queue: name.to_owned(), routing_key: message.kind.clone(), reason };
         self.put(DEAD, Arc::new(Message { death: Some(death), ..message.clone() }));
     }

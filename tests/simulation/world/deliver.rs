@@ -47,13 +47,18 @@ impl World {
         true
     }
 
-    pub(super) fn collect(&mut self, node: usize, index: usize) -> bool {
+    pub(super) fn collect(&mut self, node: usize, index: usize, luck: Luck) -> bool {
         let Some(Some(to)) = self.nodes.get_mut(node) else { return false };
         if index >= self.env.broker.queues[DEAD].ready.len() {
             return false;
         }
+        match luck {
+            Luck::Fails => self.env.faults.count(Fault::BurialFailed),
+            Luck::Unheard => self.env.faults.count(Fault::BurialUnheard),
+            Luck::Fine | Luck::Never => {}
+        }
         let (held, parcel) = self.env.broker.deliver(DEAD, index, to.connection);
-        to.died(held, &parcel, &mut self.env);
+        to.died(held, &parcel, luck, &mut self.env);
         true
     }
 

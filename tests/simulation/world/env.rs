@@ -1,13 +1,13 @@
 //! All that lies outside of the processes, and the watch over what must hold of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use skald::contract::message::{Exchange, Outgoing};
 use skald::contract::names::MessageId;
 use skald::orders::OrderId;
 use skald::ports::StoreError;
-use skald::ports::door::DeadLetter;
+use skald::ports::door::{DeadLetter, InputId};
 use skald::ports::ledger::{Batch, EntryOutcome, Marks, Shard};
 use skald::saga::event::Recorded;
 use skald::saga::id::{SagaId, Sequence, Timestamp};
@@ -21,7 +21,7 @@ use super::customers::Customer;
 use super::desk::{Post, Warehouse};
 use super::rules::Rules;
 use super::shared::Shared;
-use super::store::Store;
+use super::store::{InputRow, Store};
 use crate::faults::{Fault, Faults};
 use crate::promises;
 
@@ -53,6 +53,9 @@ pub struct Seen {
     pub commands: BTreeSet<(SagaId, Sequence)>,
     pub events: BTreeSet<(SagaId, Sequence)>,
     pub replies: BTreeSet<(SagaId, Sequence)>,
+    /// By their keys, mails that were sent: until when their claims hold, and whether the sender was
+    /// told that they were.
+    pub mails: BTreeMap<String, (Timestamp, bool)>,
 }
 
 /// How a message fares on its way to the broker.
@@ -72,6 +75,11 @@ pub enum Arrival {
 /// An id that says nothing of what happened before, so that worlds that are alike have the same ids.
 pub fn number(high: u32, low: usize) -> Uuid {
     Uuid::from_u128(u128::from(high) << 64 | low as u128)
+}
+
+/// The place of the customer whose order this is.
+pub fn whose(OrderId(id): OrderId) -> usize {
+    id.as_u64_pair().1 as usize
 }
 
 impl Env {
@@ -117,7 +125,7 @@ impl Env {
                 Told::Unknown
             }
             Arrival::Full => {
-                self.faults.count(Fault::QueueFull);
+                self.faults.count(Fault::PublishRefused);
                 Told::Rejected
             }
         };
@@ -126,7 +134,12 @@ impl Env {
 
     fn route(&mut self, outgoing: Outgoing) -> Told {
         let Outgoing { exchange, routing_key, message } = outgoing;
-        let id = MessageId::parse(&message.id).map(|id| (id.saga, id.sequence));
+        let id = MessageId::parse(&message.id);
+        if let Some(id) = id.filter(|_| matches!(exchange, Exchange::Commands | Exchange::Events)) {
+            let checked = promises::published(self, id);
+            self.ensure(checked);
+        }
+        let id = id.map(|id| (id.saga, id.sequence));
         let queue = match exchange {
             Exchange::Commands => {
                 if routing_key.starts_with("inventory.") {
@@ -135,13 +148,15 @@ impl Env {
                     NOTIFICATION
                 }
             }
+            Exchange::Events if self.broker.deaf => {
+                self.faults.count(Fault::ListenerFull);
+                return Told::Rejected;
+            }
             Exchange::Events => {
                 self.seen.events.extend(id);
                 return Told::Confirmed;
             }
             Exchange::Default => {
-                let to = message.correlation_id.as_deref().and_then(MessageId::parse);
-                self.seen.replies.extend(to.map(|to| (to.saga, to.sequence)));
                 let shard = routing_key.rsplit('.').next().and_then(|shard| shard.parse().ok());
                 REPLIES + shard.unwrap_or(0)
             }
@@ -151,8 +166,17 @@ impl Env {
             self.faults.count(Fault::Unroutable);
             return Told::Unroutable;
         }
-        if exchange == Exchange::Commands {
-            self.seen.commands.extend(id);
+        if self.broker.queues[queue].full {
+            self.faults.count(Fault::QueueFull);
+            return Told::Rejected;
+        }
+        match exchange {
+            Exchange::Commands => self.seen.commands.extend(id),
+            Exchange::Default => {
+                let to = message.correlation_id.as_deref().and_then(MessageId::parse);
+                self.seen.replies.extend(to.map(|to| (to.saga, to.sequence)));
+            }
+            Exchange::Events | Exchange::Dead => {}
         }
         self.broker.put(queue, Arc::new(message));
         Told::Confirmed
@@ -215,9 +239,16 @@ impl Env {
             .iter()
             .map(|entry| self.store.sagas.get(&entry.saga.id).map(|row| row.saga.clone()))
             .collect();
+        let open = |row: &&InputRow| row.outcome.is_none();
+        let open: Vec<InputId> = match batch.entries.iter().all(|entry| entry.inputs.is_empty()) {
+            true => Vec::new(),
+            false => self.store.inputs.iter().filter(open).map(|row| row.input.id).collect(),
+        };
         let committed = self.store.commit(batch, doubt)?;
+        let settled = self.store.inputs.iter().filter(|row| row.outcome.is_some());
+        let settled = settled.filter(|row| open.contains(&row.input.id)).count();
         let row = &self.store.shards[usize::from(batch.shard)];
-        let wrote = row.last_seq() != last_seq || row.marks != marks;
+        let wrote = row.last_seq() != last_seq || row.marks != marks || settled > 0;
         if wrote && epoch != batch.epoch {
             let mine = batch.epoch;
             self.violated(|| format!("fence: epoch {mine} wrote a shard of epoch {epoch}"));
@@ -229,6 +260,15 @@ impl Env {
                 && before.as_ref().is_none_or(|before| before.state != entry.saga.state);
             if is_new {
                 let checked = promises::moved(self, before.as_ref(), entry);
+                self.ensure(checked);
+            }
+            for (id, _) in entry.inputs.iter().filter(|(id, _)| open.contains(id)) {
+                let row = self.store.inputs.iter().find(|row| row.input.id == *id);
+                let Some((before, row)) = before.as_ref().zip(row) else { continue };
+                let checked = promises::wish_settled(before, entry, row);
+                if row.is_overtaken() {
+                    self.faults.count(Fault::Overtaken);
+                }
                 self.ensure(checked);
             }
         }

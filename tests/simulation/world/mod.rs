@@ -65,32 +65,54 @@ pub struct Setting {
     pub nodes: usize,
     /// Of each trade.
     pub workers: usize,
-    /// How many pieces of the only product lie in the warehouse.
+    /// How many pieces of each product lie in the warehouse.
     pub stock: i64,
-    /// What each customer orders of it; and whether there is an address to write to.
-    pub orders: Vec<(u32, bool)>,
+    /// How many harps each customer orders, and what else; and whether there is an address to write to.
+    pub orders: Vec<(u32, Also, bool)>,
     /// How often a command may come back before it dies.
     pub command_deliveries: u32,
     /// Whether no worker was ever there before, so that its queue is missing.
     pub new: bool,
 }
 
+/// What is ordered beside harps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Also {
+    Nothing,
+    /// One of something else that is there.
+    Lute,
+    /// Something that nobody has.
+    Kazoo,
+}
+
 impl World {
     pub fn new(rules: Arc<Rules>, setting: &Setting) -> Self {
-        let customers = setting.orders.iter().enumerate().map(|(n, (quantity, has_address))| {
-            let item = Item { product: "harp".into(), quantity: *quantity, price: 999 };
-            Customer {
-                items: vec![item],
-                place: n,
-                email: has_address.then(|| "ada@example.org".to_owned()),
-                key: format!("key-{n}"),
-                state: Asking::Idle,
-                tries: 0,
-                told: None,
-            }
-        });
+        let customers =
+            setting.orders.iter().enumerate().map(|(n, (quantity, also, has_address))| {
+                let item = |product: &str, quantity| Item {
+                    product: product.into(),
+                    quantity,
+                    price: 999,
+                };
+                let also = match also {
+                    Also::Nothing => None,
+                    Also::Lute => Some(item("lute", 1)),
+                    Also::Kazoo => Some(item("kazoo", 1)),
+                };
+                Customer {
+                    items: [item("harp", *quantity)].into_iter().chain(also).collect(),
+                    place: n,
+                    email: has_address.then(|| "ada@example.org".to_owned()),
+                    key: format!("key-{n}"),
+                    state: Asking::Idle,
+                    tries: 0,
+                    told: None,
+                }
+            });
         let mut warehouse = Warehouse::default();
-        warehouse.products.insert("harp".into(), (setting.stock, 0));
+        for product in ["harp", "lute"] {
+            warehouse.products.insert(product.into(), (setting.stock, 0));
+        }
         let mut env = Env {
             now: BEGINNING,
             store: Shared::new(Store::new(rules.shards)),

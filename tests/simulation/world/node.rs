@@ -18,6 +18,7 @@ use skald::shards::{Changes, birthplace, follow, trust};
 
 use super::broker::{Connection, DEAD, Held, Parcel, Publisher, REPLIES};
 use super::customers::Asking;
+use super::desk::Luck;
 use super::env::Env;
 use super::house::{Around, Fate, House, Tell};
 use super::rules::LEASE;
@@ -25,6 +26,19 @@ use crate::faults::Fault;
 
 /// How often the store is looked at from the beginning.
 const POLL_ALL_MS: u64 = 60_000;
+
+/// How a node fares when it renews its lease and looks around.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Look {
+    #[default]
+    Fine,
+    /// The store is not available.
+    Fails,
+    /// The lease is renewed, and the node does not hear of it.
+    Unheard,
+    /// What is claimed can't be taken over: its sagas can't be read.
+    Stumbles,
+}
 
 /// One life of a node.
 #[derive(Clone)]
@@ -35,6 +49,8 @@ pub struct Node {
     pub ahead: i64,
     /// Whether it does nothing just now, as a process that is suspended.
     pub stalled: bool,
+    /// Whether its lease can't be renewed.
+    pub lease_is_cut: bool,
     pub trusted_until: Timestamp,
     pub houses: BTreeMap<Shard, House>,
     pub queues: QueueWatch,
@@ -51,6 +67,7 @@ impl Node {
             connection: env.broker.connect(),
             ahead: 0,
             stalled: false,
+            lease_is_cut: false,
             trusted_until: env.now,
             houses: BTreeMap::new(),
             queues: QueueWatch::default(),
@@ -58,7 +75,7 @@ impl Node {
             rewound: env.now,
             renewed: env.now,
         };
-        node.beat(env, false);
+        node.beat(env, Look::Fine);
         node
     }
 
@@ -120,17 +137,24 @@ impl Node {
         self.crash(env);
     }
 
-    /// Renews the lease, unless that fails, and follows as nodes come and go.
-    pub fn beat(&mut self, env: &mut Env, fails: bool) {
+    /// Renews the lease, as far as that works, and follows as nodes come and go.
+    pub fn beat(&mut self, env: &mut Env, look: Look) {
         if env.now >= self.trusted_until && !self.houses.is_empty() {
             self.halt_all(env);
         }
-        if fails {
+        if self.lease_is_cut {
+            return;
+        }
+        if look == Look::Fails {
             env.faults.count(Fault::RenewalFailed);
             return;
         }
         let until = env.now.plus_millis(millis(LEASE));
         let census = env.store.renew(self.id, until, env.now);
+        if look == Look::Unheard {
+            env.faults.count(Fault::RenewalUnheard);
+            return;
+        }
         self.trusted_until = env.now.plus_millis(millis(trust(LEASE)));
         self.renewed = env.now;
         let running: BTreeSet<Shard> = self.houses.keys().copied().collect();
@@ -141,6 +165,10 @@ impl Node {
         }
         env.store.release(self.id, &release);
         for (shard, state) in env.store.claim(self.id, &claim, env.now) {
+            if look == Look::Stumbles {
+                env.faults.count(Fault::TakeOverFailed);
+                continue;
+            }
             let (now, connection) = (self.clock(env), self.connection);
             let mut around = Around { env, queues: &mut self.queues, connection, now };
             self.houses.insert(shard, House::take_over(shard, state, &mut around));
@@ -200,7 +228,7 @@ impl Node {
         match reply::read(&parcel.message) {
             Ok((id, answer)) => {
                 let answer = answer.unwrap_or_else(Answer::from);
-                let tell = Tell::Answer { to: id.sequence, answer, held };
+                let tell = Tell::Answer { to: id.sequence, answer, held, just_read: false };
                 self.at(shard, env, |house, around| house.tell(id.saga, tell, around));
             }
             Err(error) => {
@@ -210,8 +238,8 @@ impl Node {
         }
     }
 
-    /// A dead letter arrives.
-    pub fn died(&mut self, held: Held, parcel: &Parcel, env: &mut Env) {
+    /// A dead letter arrives. It is kept in hand until it is stored.
+    pub fn died(&mut self, held: Held, parcel: &Parcel, luck: Luck, env: &mut Env) {
         debug_assert_eq!(held.queue, DEAD);
         let message = &parcel.message;
         let death = message.death.clone().unwrap_or_else(|| Death {
@@ -220,6 +248,14 @@ impl Node {
             reason: "unknown".to_owned(),
         });
         let letter = DeadLetter::of(message, death, self.clock(env));
+        match luck {
+            Luck::Fails => return env.broker.keep_in_hand(held),
+            Luck::Unheard => {
+                env.bury(letter);
+                return env.broker.keep_in_hand(held);
+            }
+            Luck::Fine | Luck::Never => {}
+        }
         let concerned = env.bury(letter);
         env.broker.settle(held);
         if let Some(shard) = concerned

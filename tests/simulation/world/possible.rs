@@ -48,7 +48,7 @@ impl World {
             steps.push(Step::Poll { node: n });
         }
         if !self.env.broker.queues[DEAD].ready.is_empty() {
-            steps.push(Step::Collect { node: n, index: 0 });
+            steps.push(Step::Collect { node: n, index: 0, luck: Luck::Fine });
         }
         if !node.houses.is_empty() {
             let customers = self.env.customers.iter().enumerate();
@@ -77,6 +77,7 @@ impl World {
         let candidates = [
             (house.paused, Step::Resume { node: n, shard }),
             (house.wants_history(), Step::ReadHistory { node: n, shard }),
+            (house.page.is_some(), Step::TakePage { node: n, shard, luck: Luck::Fine }),
             (house.is_loading(), Step::Load { node: n, shard }),
             (house.sagas.keys().any(|saga| due(*saga)), Step::Tick { node: n, shard }),
             (

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use skald::journal::batcher::Limits;
+use skald::journal::feed::Bounds;
 use skald::orders::definition::{RESERVE, definition};
 use skald::orders::script::OrderScript;
 use skald::ports::ledger::Shard;
@@ -21,6 +23,14 @@ pub enum Patience {
     Short,
 }
 
+/// How much a shard's journal and publisher take at a time: as shipped, or so little that a few orders
+/// fill it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    pub limits: Limits,
+    pub bounds: Bounds,
+}
+
 /// What stays the same during a run.
 #[derive(Clone)]
 pub struct Rules {
@@ -30,15 +40,16 @@ pub struct Rules {
     pub shards: Shard,
     /// Commands done in one transaction at most.
     pub batch_size: usize,
+    pub room: Room,
 }
 
 impl Rules {
-    pub fn new(patience: Patience, shards: Shard, batch_size: usize) -> Self {
+    pub fn new(patience: Patience, shards: Shard, batch_size: usize, room: Room) -> Self {
         let definition = order_saga(patience);
         let reference = definition.reference();
         let catalogue = Catalogue::default().with(definition, OrderScript);
         let runnable = catalogue.get(&reference).expect("it was just added").clone();
-        Self { catalogue, runnable, patience, shards, batch_size }
+        Self { catalogue, runnable, patience, shards, batch_size, room }
     }
 
     pub fn definition(&self) -> &Checked {

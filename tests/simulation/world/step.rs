@@ -11,15 +11,26 @@ use super::customers::Asking;
 use super::desk::Luck;
 use super::env::Arrival;
 use super::house::{Fate, House};
-use super::node::Node;
+use super::node::{Look, Node};
 use super::shared::Shared;
 use super::worker::{Stage, Trade, Worker};
 use crate::faults::Fault;
 
+/// Of which version of a saga something is wished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// Of any.
+    Any,
+    /// Of the one there is.
+    Newest,
+    /// Of an older one.
+    Older,
+}
+
 /// One step. Numbers name places; a step that finds nothing there changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// A customer submits its order to a node.
+    /// A customer submits its order to a node, perhaps not for the first time.
     Submit { customer: usize, node: usize },
     /// A transaction reaches the store.
     Commit { node: usize, shard: Shard, fate: Fate },
@@ -31,6 +42,8 @@ pub enum Step {
     Flush { node: usize, shard: Shard },
     /// What has to be published is read from the history.
     ReadHistory { node: usize, shard: Shard },
+    /// What was read reaches the publisher, or could not be read.
+    TakePage { node: usize, shard: Shard, luck: Luck },
     /// Sagas are loaded.
     Load { node: usize, shard: Shard },
     /// Sagas in memory are told that their moment has come.
@@ -40,7 +53,7 @@ pub enum Step {
     /// A new owner asks open steps again.
     AskAgain { node: usize, shard: Shard },
     /// The leases are renewed, and shards change hands.
-    Beat { node: usize, fails: bool },
+    Beat { node: usize, look: Look },
     /// A message arrives at the broker, or does not.
     Arrive { flight: usize, arrival: Arrival },
     /// A publisher hears what became of a message.
@@ -48,7 +61,7 @@ pub enum Step {
     /// A reply is delivered to a node that consumes its queue.
     Reply { node: usize, shard: Shard, index: usize },
     /// A dead letter is delivered to a node.
-    Collect { node: usize, index: usize },
+    Collect { node: usize, index: usize, luck: Luck },
     /// A command is delivered to a worker.
     Command { worker: usize, index: usize },
     /// A batch of reservations is done.
@@ -69,6 +82,8 @@ pub enum Step {
     Pass { millis: u64 },
     /// A node is suspended, or goes on.
     Stall { node: usize },
+    /// A node can't renew its lease any more, and can do everything else; or can again.
+    CutLease { node: usize },
     /// A node dies.
     CrashNode { node: usize },
     /// A node goes in good order.
@@ -87,6 +102,10 @@ pub enum Step {
     Lose { queue: usize, index: usize },
     /// A message is doubled by the broker.
     Double { queue: usize, index: usize },
+    /// A queue takes nothing from now on, or takes messages again.
+    Fill { queue: usize },
+    /// So does the queue of somebody who listens to the events.
+    Deafen,
     /// A message is neither lost nor doubled by the broker.
     Keep { queue: usize, index: usize },
     /// A node's clock is set.
@@ -94,9 +113,9 @@ pub enum Step {
     /// A worker's clock is set.
     SetWorkerClock { worker: usize, ahead_ms: i64 },
     /// Somebody cancels an order.
-    Cancel { order: usize, stale: bool, poke: bool },
+    Cancel { order: usize, of: Version, poke: bool },
     /// An operator has a saga tried again.
-    Retry { order: usize, stale: bool, poke: bool },
+    Retry { order: usize, of: Version, poke: bool },
     /// Sagas with nothing to do are dropped from memory.
     Sleep { node: usize, shard: Shard },
 }
@@ -106,9 +125,13 @@ impl World {
     pub fn take(&mut self, step: Step) -> bool {
         match step {
             Step::Submit { customer, node } => {
-                let idle =
-                    self.env.customers.get(customer).is_some_and(|c| c.state == Asking::Idle);
-                idle && self.at_node(node, |node, env| node.submit(customer, env))
+                let Some(asking) = self.env.customers.get(customer) else { return false };
+                let twice = asking.state != Asking::Idle;
+                let done = self.at_node(node, |node, env| node.submit(customer, env));
+                if done && twice {
+                    self.env.faults.count(Fault::AskedTwice);
+                }
+                done
             }
             Step::Commit { node, shard, fate } => {
                 self.at_node(node, |node, env| node.commit(shard, fate, env))
@@ -117,11 +140,14 @@ impl World {
             Step::Resume { node, shard } => self.at_house(node, shard, |house, _| house.resume()),
             Step::Flush { node, shard } => self.at_house(node, shard, |house, _| house.flush()),
             Step::ReadHistory { node, shard } => self.at_house(node, shard, House::read_history),
+            Step::TakePage { node, shard, luck } => {
+                self.at_house(node, shard, |house, around| house.take_page(luck, around))
+            }
             Step::Load { node, shard } => self.at_house(node, shard, House::load),
             Step::Tick { node, shard } => self.at_house(node, shard, House::tick),
             Step::AskAgain { node, shard } => self.at_house(node, shard, House::ask_again),
             Step::Poll { node } => self.at_node(node, |node, env| node.poll(env)),
-            Step::Beat { node, fails } => self.beat(node, fails),
+            Step::Beat { node, look } => self.beat(node, look),
             Step::Arrive { flight, arrival } => {
                 let there = flight < self.env.broker.flights.len();
                 if there {
@@ -131,7 +157,7 @@ impl World {
             }
             Step::Hear { said } => self.hear(said),
             Step::Reply { node, shard, index } => self.reply(node, shard, index),
-            Step::Collect { node, index } => self.collect(node, index),
+            Step::Collect { node, index, luck } => self.collect(node, index, luck),
             Step::Command { worker, index } => self.command(worker, index),
             Step::Work { worker, luck } => self.at_worker(worker, |worker, env| {
                 let can = matches!(worker.stage, Stage::Idle)
@@ -184,6 +210,14 @@ impl World {
                 }
                 true
             }
+            Step::CutLease { node } => {
+                let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
+                node.lease_is_cut = !node.lease_is_cut;
+                if node.lease_is_cut {
+                    self.env.faults.count(Fault::LeaseCut);
+                }
+                true
+            }
             Step::CrashNode { node } => self.end_node(node, Fault::NodeCrash, Node::crash),
             Step::Leave { node } => self.end_node(node, Fault::NodeLeave, Node::leave),
             Step::StartNode { node } => {
@@ -230,6 +264,15 @@ impl World {
                 ready.last_mut().into_iter().for_each(|copy| copy.kept = true);
                 true
             }
+            Step::Fill { queue } => {
+                let Some(queue) = self.env.broker.queues.get_mut(queue) else { return false };
+                queue.full = !queue.full;
+                true
+            }
+            Step::Deafen => {
+                self.env.broker.deaf = !self.env.broker.deaf;
+                true
+            }
             Step::Keep { queue, index } => {
                 let parcel = self.env.broker.queues[queue].ready.get_mut(index);
                 parcel.map(|parcel| parcel.kept = true).is_some()
@@ -237,23 +280,23 @@ impl World {
             Step::SetNodeClock { node, ahead_ms } => {
                 let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
                 node.ahead = ahead_ms * 1_000;
-                self.env.faults.count(Fault::ClockJump);
+                self.env.faults.count(Fault::NodeClock);
                 true
             }
             Step::SetWorkerClock { worker, ahead_ms } => {
                 let Some(Some(worker)) = self.workers.get_mut(worker) else { return false };
                 worker.ahead = ahead_ms * 1_000;
-                self.env.faults.count(Fault::ClockJump);
+                self.env.faults.count(Fault::WorkerClock);
                 true
             }
-            Step::Cancel { order, stale, poke } => {
+            Step::Cancel { order, of, poke } => {
                 let reason = Reason::of(CANCELLED_BY_CUSTOMER);
                 let request = Request::Cancel { by: "ada".to_owned(), reason };
-                self.want(order, request, stale, poke, Fault::Cancel)
+                self.want(order, request, of, poke, Fault::Cancel)
             }
-            Step::Retry { order, stale, poke } => {
+            Step::Retry { order, of, poke } => {
                 let request = Request::Retry { by: "ops".to_owned(), note: "again".to_owned() };
-                self.want(order, request, stale, poke, Fault::Retry)
+                self.want(order, request, of, poke, Fault::Retry)
             }
             Step::Sleep { node, shard } => {
                 let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
@@ -302,21 +345,28 @@ impl World {
         }
     }
 
-    fn beat(&mut self, node: usize, fails: bool) -> bool {
-        let done = self.at_node(node, |node, env| node.beat(env, fails));
+    fn beat(&mut self, node: usize, look: Look) -> bool {
+        let done = self.at_node(node, |node, env| node.beat(env, look));
         self.count_stale_owners();
         done
     }
 
+    /// Whether a node goes on with a shard that somebody else owns by now.
+    pub fn is_deposed(&self, node: usize) -> bool {
+        self.nodes[node].as_ref().is_some_and(|node| self.lost_shards(node) > 0)
+    }
+
+    /// How many shards a node goes on with though somebody else owns them by now.
+    fn lost_shards(&self, node: &Node) -> usize {
+        let epoch = |shard: Shard| self.env.store.shards[usize::from(shard)].epoch;
+        let lost = |(shard, house): &(&Shard, &House)| epoch(**shard) != house.writer.epoch();
+        node.houses.iter().filter(lost).count()
+    }
+
     /// Counts owners that go on though somebody else owns the shard by now.
     fn count_stale_owners(&mut self) {
-        for node in self.nodes.iter().flatten() {
-            for (shard, house) in &node.houses {
-                if self.env.store.shards[usize::from(*shard)].epoch != house.writer.epoch() {
-                    self.env.faults.count(Fault::StaleOwner);
-                }
-            }
-        }
+        let lost = self.nodes.iter().flatten().map(|node| self.lost_shards(node)).sum();
+        (0..lost).for_each(|_: usize| self.env.faults.count(Fault::StaleOwner));
     }
 
     /// Time passes. Nodes that live prove it all the while.
@@ -326,7 +376,10 @@ impl World {
         }
         let before = self.env.now;
         let lives = |node: &Node, env: &super::env::Env| {
-            !node.stalled && before < node.trusted_until && env.store.lives(node.id, before)
+            !node.stalled
+                && !node.lease_is_cut
+                && before < node.trusted_until
+                && env.store.lives(node.id, before)
         };
         let healthy: Vec<bool> = self
             .nodes

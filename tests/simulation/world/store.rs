@@ -14,7 +14,7 @@ use skald::ports::ledger::{
     StoredAnswer,
 };
 use skald::saga::event::Recorded;
-use skald::saga::id::{SagaId, Timestamp};
+use skald::saga::id::{SagaId, Sequence, Timestamp};
 use skald::saga::state::Saga;
 use skald::store::postgres::ledger::doubt::{Attempt, Doubt};
 use skald::store::postgres::ledger::fate::{self, Fate, Stored};
@@ -61,7 +61,17 @@ pub struct OrderRow {
 pub struct InputRow {
     pub input: NewInput,
     pub shard: Shard,
+    /// The saga's version when it was admitted.
+    pub version: Sequence,
     pub outcome: Option<InputOutcome>,
+}
+
+impl InputRow {
+    /// Whether the saga moved on after the version that was wished of.
+    pub fn is_overtaken(&self) -> bool {
+        self.input.if_version == Some(self.version)
+            && matches!(self.outcome, Some(InputOutcome::VersionMismatch { .. }))
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -215,7 +225,7 @@ impl Store {
 
     pub fn admit(&mut self, input: NewInput) -> Admitted {
         let Some(row) = self.sagas.get(&input.saga) else { return Admitted::NoSuchSaga };
-        let shard = row.shard;
+        let (shard, version) = (row.shard, row.saga.state.version);
         let same = |row: &&InputRow| {
             row.input.saga == input.saga && row.input.client_key == input.client_key
         };
@@ -228,7 +238,7 @@ impl Store {
             };
         }
         let id = input.id;
-        self.inputs.push(InputRow { input, shard, outcome: None });
+        self.inputs.push(InputRow { input, shard, version, outcome: None });
         Admitted::Stored(id, shard)
     }
 

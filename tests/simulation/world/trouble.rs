@@ -8,6 +8,7 @@ use super::broker::{Broker, Publisher, Said, Told};
 use super::customers::Asking;
 use super::env::Env;
 use super::node::Node;
+use super::step::Version;
 use crate::faults::Fault;
 
 impl World {
@@ -74,7 +75,7 @@ impl World {
         &mut self,
         order: usize,
         request: Request,
-        stale: bool,
+        of: Version,
         poke: bool,
         fault: Fault,
     ) -> bool {
@@ -85,20 +86,23 @@ impl World {
         else {
             return false;
         };
-        let pointless = fault == Fault::Retry && status != SagaStatus::NeedsAttention && !stale;
-        if pointless {
-            return false;
-        }
         let id = self.env.input_id();
         let input = NewInput {
             id,
             saga,
             client_key: format!("{}-{}", fault.name(), version / 3),
             request,
-            if_version: stale.then(|| version.saturating_sub(1)),
+            if_version: match of {
+                Version::Any => None,
+                Version::Newest => Some(version),
+                Version::Older => Some(version.saturating_sub(1)),
+            },
             at: self.env.now,
         };
-        self.env.faults.count(fault);
+        // Most of what is tried again is not stuck.
+        if fault != Fault::Retry || status == SagaStatus::NeedsAttention {
+            self.env.faults.count(fault);
+        }
         if let Admitted::Stored(_, shard) = self.env.store.admit(input)
             && poke
         {

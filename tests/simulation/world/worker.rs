@@ -156,7 +156,7 @@ impl Worker {
             let checked = promises::to_be_mailed(env, &command.key);
             env.ensure(checked);
         }
-        if env.faults.of(Fault::ClockJump) == 0 {
+        if env.faults.of(Fault::WorkerClock) == 0 {
             for (command, _) in claims {
                 let elsewhere = others.iter().flatten().any(|other| other.is_at(command, now));
                 if elsewhere {
@@ -171,16 +171,19 @@ impl Worker {
     fn is_at(&self, command: &NotificationCommand, now: Timestamp) -> bool {
         let (Stage::Claimed(mails) | Stage::Posted(mails, _)) = &self.stage else { return false };
         let mut claims = mails.commands.iter().zip(&mails.parts);
-        Claims::of(Duration::from_millis(SEND_WITHIN_MS)).until(mails.at) > now
+        claim_until(mails.at) > now
             && claims.any(|(mine, part)| mine.key == command.key && *part == Ok(Part::Send))
     }
 
     /// Sends the mails that it claimed.
     pub fn post(&mut self, luck: Luck, env: &mut Env) {
         let Stage::Claimed(mails) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
-        count(luck, env, Fault::MailFailed, Fault::MailUnheard);
-        if luck == Luck::Never {
-            env.faults.count(Fault::MailRefused);
+        let claims = |part: &Result<Part, StoreError>| *part == Ok(Part::Send);
+        if mails.parts.iter().any(claims) {
+            count(luck, env, Fault::MailFailed, Fault::MailUnheard);
+            if luck == Luck::Never {
+                env.faults.count(Fault::MailRefused);
+            }
         }
         let results: Vec<_> = at_post(&mut env.post, luck, |worker| {
             worker
@@ -189,11 +192,17 @@ impl Worker {
                 .map(|posted| posted.result)
                 .collect()
         });
-        let claimed =
-            mails.commands.iter().zip(&mails.parts).filter(|(_, part)| **part == Ok(Part::Send));
+        let claimed = mails.commands.iter().zip(&mails.parts).filter(|(_, part)| claims(part));
         for (command, _) in claimed {
             let checked = promises::mailed(env, &command.key);
             env.ensure(checked);
+            if matches!(luck, Luck::Fine | Luck::Unheard) {
+                let until = claim_until(mails.at);
+                let checked = promises::mailed_again(env, &command.key, mails.at, until);
+                env.ensure(checked);
+                let sent = (until, luck == Luck::Fine);
+                env.seen.mails.insert(command.key.to_string(), sent);
+            }
         }
         self.stage = Stage::Posted(mails, results);
     }
@@ -272,6 +281,11 @@ fn kept(batch: Vec<(Held, Parcel)>, rejected: Rejected, env: &mut Env) -> Vec<(H
     }
     let is_poison = |held: &Held| poison.iter().any(|(poison, _)| poison == held);
     batch.into_iter().filter(|(held, _)| !is_poison(held)).collect()
+}
+
+/// Until when a claim made `at` keeps others away.
+fn claim_until(at: Timestamp) -> Timestamp {
+    Claims::of(Duration::from_millis(SEND_WITHIN_MS)).until(at)
 }
 
 fn count(luck: Luck, env: &mut Env, failed: Fault, unheard: Fault) {

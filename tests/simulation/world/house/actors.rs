@@ -10,9 +10,11 @@ use skald::saga::input::Answer;
 use skald::saga::state::Saga;
 
 use super::{Actor, Around, House, Slot, Tell, Then, Ticket};
+use crate::faults::Fault;
 use crate::fingerprint::digest;
 use crate::world::broker::Held;
 use crate::world::customers::Asking;
+use crate::world::store::UNAVAILABLE;
 
 impl House {
     /// A customer's order is taken in.
@@ -37,14 +39,8 @@ impl House {
     pub(super) fn awake(&mut self, id: SagaId, saga: Option<Saga>) -> &mut Actor {
         self.actors_ever += 1;
         self.timers.set(id, saga.as_ref().and_then(|saga| saga.state.next_due()));
-        let actor = Actor {
-            id: self.actors_ever,
-            just_read: saga.is_some(),
-            saga,
-            busy: None,
-            writes: 0,
-            inbox: VecDeque::new(),
-        };
+        let actor =
+            Actor { id: self.actors_ever, saga, busy: None, writes: 0, inbox: VecDeque::new() };
         self.sagas.insert(id, Slot::Awake(actor));
         match self.sagas.get_mut(&id) {
             Some(Slot::Awake(actor)) => actor,
@@ -80,7 +76,12 @@ impl House {
             match around.env.store.load(self.shard, id).cloned() {
                 Some(saga) => {
                     self.awake(id, Some(saga));
-                    waiting.into_iter().for_each(|tell| self.tell(id, tell, around));
+                    for mut tell in waiting {
+                        if let Tell::Answer { just_read, .. } = &mut tell {
+                            *just_read = true;
+                        }
+                        self.tell(id, tell, around);
+                    }
                 }
                 None => {
                     for tell in waiting {
@@ -101,11 +102,10 @@ impl House {
                 return;
             }
             let Some(tell) = actor.inbox.pop_front() else { return self.end(id, around) };
-            let just_read = std::mem::take(&mut actor.just_read);
             let (Some(saga), actor) = (actor.saga.clone(), actor.id) else { continue };
             let ticket = Ticket { saga: id, actor };
             match tell {
-                Tell::Answer { to, answer, held } => {
+                Tell::Answer { to, answer, held, just_read } => {
                     self.answered((&saga, just_read), (to, answer), held, ticket, around);
                 }
                 Tell::Due => self.is_due(&saga, ticket, around),
@@ -179,10 +179,13 @@ impl House {
         if let Some(Slot::Awake(actor)) = self.sagas.get_mut(&ticket.saga) {
             actor.writes = digest(&(&entry.events, &entry.inputs));
         }
-        if self.writer.offer(entry, ticket).is_err() {
-            around.env.violated(|| "the journal is full".to_owned());
+        match self.writer.offer(entry, ticket) {
+            Ok(()) => self.pump(),
+            Err(refused) => {
+                around.env.faults.count(Fault::JournalFull);
+                self.written(refused.ticket, refused.entry, Err(UNAVAILABLE), around);
+            }
         }
-        self.pump();
     }
 
     /// A saga that has ended goes once it has dealt with all that it was told.

@@ -1,6 +1,6 @@
 //! What is written: the journal at a shard, and what follows a commit.
 
-use skald::journal::turn::{self, Acknowledgement, Aftermath, LOOK_AGAIN_AFTER_MS};
+use skald::journal::turn::{self, Acceptance, Acknowledgement, Aftermath, LOOK_AGAIN_AFTER_MS};
 use skald::journal::writer::Ended;
 use skald::ports::StoreError;
 use skald::ports::ledger::{Entry, EntryOutcome, OrderChange, Seq};
@@ -58,7 +58,7 @@ impl House {
                 Err(UNAVAILABLE)
             }),
             Fate::Vanished => env.store.clone().commit(batch, &doubt).and_then(|(_, attempt)| {
-                env.faults.count(Fault::CommitFailed);
+                env.faults.count(Fault::CommitVanished);
                 self.doubt = Some(attempt);
                 Err(UNAVAILABLE)
             }),
@@ -90,6 +90,7 @@ impl House {
         for settled in settled {
             self.written(settled.ticket, settled.entry, settled.outcome, around);
         }
+        self.ensure_all_is_known(around);
         self.pump();
         deposed
     }
@@ -121,7 +122,7 @@ impl House {
             }
         }
         match then {
-            Some(Then::Born(customer)) => tell_customer(customer, &entry.order, &outcome, around),
+            Some(Then::Born(customer)) => tell_customer(customer, &entry.order, outcome, around),
             Some(Then::Answer(held)) => match turn::acknowledgement(&outcome) {
                 Acknowledgement::Acknowledge => around.env.acknowledge_reply(held),
                 Acknowledgement::GiveBack | Acknowledgement::GiveBackLater => {
@@ -152,12 +153,12 @@ impl House {
 fn tell_customer(
     customer: usize,
     placed: &Option<OrderChange>,
-    outcome: &Result<EntryOutcome, StoreError>,
+    outcome: Result<EntryOutcome, StoreError>,
     around: &mut Around<'_>,
 ) {
-    let told = match (outcome, placed) {
-        (Ok(EntryOutcome::Written(_)), Some(OrderChange::Placed(order, _))) => Some(order.id),
-        (Ok(EntryOutcome::Replayed(answer)), _) => Some(answer.order),
+    let told = match (turn::acceptance(outcome), placed) {
+        (Acceptance::Accepted, Some(OrderChange::Placed(order, _))) => Some(order.id),
+        (Acceptance::Replayed(answer), _) => Some(answer.order),
         _ => None,
     };
     match told {

@@ -14,7 +14,7 @@ use skald::journal::writer::Writer;
 use skald::ports::StoreError;
 use skald::ports::bus::Death;
 use skald::ports::door::{DeadLetter, InputId, PendingInput};
-use skald::ports::ledger::{Batch, EntryOutcome, Shard, ShardState};
+use skald::ports::ledger::{Batch, EntryOutcome, HistoryRow, Seq, Shard, ShardState};
 use skald::saga::id::{SagaId, Sequence, Timestamp};
 use skald::saga::input::Answer;
 use skald::saga::outage::QueueWatch;
@@ -44,6 +44,8 @@ pub struct House {
     pub away: bool,
     pub doubt: Option<Attempt>,
     pub outbox: Outbox,
+    /// Rows of the history that were read after another, and are on their way to the publisher.
+    pub page: Option<(Seq, Vec<HistoryRow>)>,
     pub timers: Timers,
     pub sagas: BTreeMap<SagaId, Slot>,
     pub actors_ever: u32,
@@ -91,14 +93,12 @@ pub struct Actor {
     /// What is to be committed, in short.
     pub writes: u64,
     pub inbox: VecDeque<Tell>,
-    /// Whether it was loaded for what it is told next.
-    pub just_read: bool,
 }
 
 /// What a saga is told.
 #[derive(Clone, Debug)]
 pub enum Tell {
-    Answer { to: Sequence, answer: Answer, held: Held },
+    Answer { to: Sequence, answer: Answer, held: Held, just_read: bool },
     Due,
     Input(PendingInput),
 }
@@ -132,14 +132,16 @@ impl House {
     pub fn take_over(shard: Shard, state: ShardState, around: &mut Around<'_>) -> Self {
         let unfinished = around.env.store.unfinished(shard).next().is_some();
         let again = (around.env.now.plus_millis(GRACE_MS), around.now);
+        let (rules, room) = (&around.env.rules, around.env.rules.room);
         Self {
             shard,
-            writer: Writer::new(shard, state.epoch, state.marks),
+            writer: Writer::new(shard, state.epoch, state.marks, room.limits),
             under_way: None,
             paused: false,
             away: false,
             doubt: None,
-            outbox: Outbox::resume(shard, &state, around.env.rules.catalogue.clone()),
+            outbox: Outbox::resume(shard, &state, rules.catalogue.clone(), room.bounds),
+            page: None,
             timers: Timers::default(),
             sagas: BTreeMap::new(),
             actors_ever: 0,
@@ -190,6 +192,7 @@ impl House {
         let death = Death { queue, routing_key: message.kind.clone(), reason };
         let letter = DeadLetter::of(message, death, around.now);
         around.env.faults.count(Fault::DeadLetter);
+        around.env.broker.died.insert((letter.message_id.clone(), letter.queue.clone()));
         around.env.bury(letter);
     }
 }
