@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use crate::failpoint;
 use crate::ports::bus::{
     Bus, BusError, DeadLetters, Delivery, Exchange, Lifetime, Message, QueueSpec,
 };
@@ -83,7 +84,11 @@ pub async fn write(mut events: Source, file: File) {
                 .await;
         cut_short = !matches!(written, Ok(Ok(())));
         match written {
-            Ok(Ok(())) => batch.drain(..).for_each(Delivery::ack),
+            Ok(Ok(())) => {
+                failpoint::reach("event_log", "before_ack");
+                batch.drain(..).for_each(Delivery::ack);
+                failpoint::reach("event_log", "after_ack");
+            }
             failed => {
                 tracing::error!(?failed, "the event log can't be written; trying again");
                 sleep(RETRY_AFTER).await;

@@ -1,4 +1,5 @@
-//! The import rule: every module uses only those below it, and actix stays in its rooms.
+//! The import rule: every module uses only those below it, and actix stays in its rooms. Who connects to
+//! PostgreSQL is ruled, too.
 
 // A test that can't go on says so by panicking.
 #![allow(
@@ -107,7 +108,17 @@ const IMPURE: &[&str] = &[
 ];
 const PURE: &[&str] = &["saga", "journal", "shards"];
 
+/// The only places where a connection to PostgreSQL is made. Each initialises OpenSSL first, so that it
+/// stays until the process is gone; a connection made elsewhere before would undo that for all.
+const CONNECTS: &[&str] = &["src/store/postgres/connection.rs", "tests/support/stack.rs"];
+
+/// The program's own files.
 fn sources() -> BTreeMap<PathBuf, String> {
+    files_below("src")
+}
+
+/// The Rust files below a folder of the project.
+fn files_below(folder: &str) -> BTreeMap<PathBuf, String> {
     fn walk(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -119,7 +130,7 @@ fn sources() -> BTreeMap<PathBuf, String> {
         }
     }
     let mut found = BTreeMap::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
     found
 }
 
@@ -204,6 +215,20 @@ fn the_pure_modules_touch_nothing_outside() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn postgresql_is_connected_to_only_where_openssl_is_told_to_stay() {
+    let establish = concat!("PgConnection::", "establish(");
+    let mut connect = Vec::new();
+    for (path, text) in ["src", "tests", "benches"].into_iter().flat_map(files_below) {
+        if code(&text).any(|(_, line)| line.contains(establish)) {
+            let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
+            assert!(text.contains("openssl_sys::init();"), "{}", path.display());
+            connect.push(path.to_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(connect, CONNECTS);
 }
 
 #[test]

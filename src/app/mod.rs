@@ -237,8 +237,17 @@ fn identity(config: &Config, address: SocketAddr, clock: &dyn Clock) -> Identity
     Identity {
         id: Uuid::now_v7(),
         name: config.node.name.clone().unwrap_or_else(name),
-        url: config.node.url.clone().unwrap_or_else(|| format!("http://{address}")),
+        url: config.node.url.clone().unwrap_or_else(|| url_at(address, &host())),
         started_at: clock.now(),
+    }
+}
+
+/// Where others reach a process that listens there. The address that stands for all of a machine's
+/// own would lead everybody else to themselves.
+fn url_at(address: SocketAddr, host: &str) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("http://{host}:{}", address.port()),
+        false => format!("http://{address}"),
     }
 }
 
@@ -258,4 +267,18 @@ fn definitions(catalogue: &Catalogue) -> HashMap<DefinitionRef, Arc<Checked>> {
         .iter()
         .map(|runnable| (runnable.definition.reference(), Arc::clone(&runnable.definition)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_reached_by_the_name_of_its_machine_where_it_listens_on_all_addresses() {
+        let at = |address: &str| url_at(address.parse().unwrap(), "north-1");
+        assert_eq!(at("0.0.0.0:7070"), "http://north-1:7070");
+        assert_eq!(at("[::]:7070"), "http://north-1:7070");
+        assert_eq!(at("10.0.0.7:7070"), "http://10.0.0.7:7070");
+        assert_eq!(at("[fd00::7]:7070"), "http://[fd00::7]:7070");
+    }
 }

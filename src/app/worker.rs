@@ -42,8 +42,8 @@ pub async fn start(config: &Config, run: Run) -> anyhow::Result<RunningWorkers> 
     let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let mut stores = stores::open_for_workers(config, run)?;
     let bus = bus::connect(config, "skald worker").await?;
-    // Only its own: how many shards there are is not known here.
-    for queue in topology::command_queues(&super::catalogue()?) {
+    // Its own, and that for what it rejects; how many shards there are is not known here.
+    for queue in topology::command_queues(&super::catalogue()?).chain([topology::dead_letters()]) {
         bus.declare(&queue).await?;
     }
     // Only locks need it here.
@@ -102,6 +102,7 @@ fn health(
     Health {
         blocking: Arc::new(Blocking::new(pings.len())),
         stores: pings,
+        others: Vec::new(),
         bus: Arc::clone(bus),
         expendable: coordination::health(redis),
         orchestrator: None,

@@ -23,8 +23,12 @@ const ENDLESS_DELIVERIES: u32 = 100_000;
 pub fn queues(catalogue: &Catalogue, shards: Shard) -> Vec<QueueSpec> {
     let commands = command_queues(catalogue);
     let replies = (0..shards).map(|shard| unrouted(reply_queue(shard), Vec::new()));
-    let dead = unrouted(dead_letter_queue(), vec![(Exchange::Dead, "#".to_owned())]);
-    commands.chain(replies).chain([dead]).collect()
+    commands.chain(replies).chain([dead_letters()]).collect()
+}
+
+/// The queue of dead letters.
+pub fn dead_letters() -> QueueSpec {
+    unrouted(dead_letter_queue(), vec![(Exchange::Dead, "#".to_owned())])
 }
 
 /// The queues for the commands of each service.

@@ -165,7 +165,7 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<Sequence>, Problem> {
     text.strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
         .and_then(as_given)
-        .filter(|_| values.next().is_none())
+        .filter(|version| i64::try_from(*version).is_ok() && values.next().is_none())
         .map(Some)
         .ok_or_else(|| Problem::header("If-Match", "must be one ETag of the saga, such as \"7\""))
 }

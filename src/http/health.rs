@@ -52,6 +52,8 @@ pub struct Expendable {
 pub struct Health {
     /// The stores that must answer, by name.
     pub stores: Vec<(&'static str, Ping)>,
+    /// Those without which the process does most of its work.
+    pub others: Vec<(&'static str, Ping)>,
     /// Carries the messages.
     pub bus: Arc<dyn Bus>,
     /// What is not needed: it is shown, and fails nothing.
@@ -110,9 +112,12 @@ pub async fn metrics(health: web::Data<Health>) -> Result<HttpResponse, Problem>
 impl Health {
     async fn checks(&self) -> Vec<Check> {
         // At once: where one is away, the others in the same place are, and each waits for that to show.
-        let stores = self.stores.iter().map(|(name, ping)| async {
+        let needed = self.stores.iter().map(|store| (store, true));
+        let stores = needed.chain(self.others.iter().map(|store| (store, false)));
+        let stores = stores.map(|((name, ping), is_needed)| async move {
             let ping = Arc::clone(ping);
-            Check::needed(name, trouble(self.blocking.run(move || ping()).await))
+            let trouble = trouble(self.blocking.run(move || ping()).await);
+            Check { name, trouble, is_needed }
         });
         let mut checks = join_all(stores).await;
         let trouble = self.bus.health().err().map(|error| error.to_string());
@@ -131,8 +136,10 @@ impl Health {
     }
 
     async fn show_checks(&self) {
-        for check in self.checks().await.into_iter().filter(|check| check.is_needed) {
-            let passes = if check.passes() { 1.0 } else { 0.0 };
+        let is_other = |check: &Check| self.others.iter().any(|(name, _)| *name == check.name);
+        let checks = self.checks().await.into_iter();
+        for check in checks.filter(|check| check.is_needed || is_other(check)) {
+            let passes = if check.trouble.is_none() { 1.0 } else { 0.0 };
             gauge!("skald_ready", "check" => check.name).set(passes);
         }
     }

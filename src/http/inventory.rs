@@ -98,6 +98,9 @@ pub async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpRespo
     let mut params = Params::of(request.query_string());
     let page: PageOf<ProductId> = params.page();
     params.finish()?;
+    if page.after.as_ref().is_some_and(|after| product_id(after.as_str()).is_err()) {
+        return Err(Problem::parameter("cursor", "must be the nextCursor of the page before"));
+    }
     let (after, fetch) = (page.after.clone(), page.fetch());
     let mut products = call(&api, move |store| store.products(after.as_ref(), fetch)).await?;
     let next_cursor = page.cut(&mut products, |product| product.id.to_string());

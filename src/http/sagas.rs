@@ -128,11 +128,13 @@ pub async fn retry(
     let if_version = if_match(request.headers())?;
     let note = reason(&body)?;
     let request = Request::Retry { by: "operator".to_owned(), note };
+    let before = find(&api, saga).await?;
     let asked = ask(&api, Wish { saga, request, client_key, if_version }).await?;
     if let Some(problem) = asked.outcome.as_ref().and_then(refusal) {
         return Err(problem);
     }
-    let (found, summary) = find(&api, saga).await?;
+    // It is on record: where the saga can't be read again, the older view of it will do.
+    let (found, summary) = find(&api, saga).await.unwrap_or(before);
     if asked.outcome.is_some() {
         return Ok(show(&api, &found, &summary));
     }

@@ -65,24 +65,28 @@ pub struct Services {
 }
 
 impl Services {
-    /// What must be well, and what is counted.
-    fn health(&self, blocking: Arc<Blocking>) -> Health {
+    /// What must be well, what is told of beside it, and what is counted.
+    fn health(&self) -> Health {
         let queries = Arc::clone(&self.queries);
-        let mut stores: Vec<(_, Ping)> = vec![("store", Arc::new(move || queries.ping()))];
+        let store: Ping = Arc::new(move || queries.ping());
+        // Orders are taken without them.
+        let mut others: Vec<(_, Ping)> = Vec::new();
         if let Some(store) = self.inventory.as_ref().map(Arc::clone) {
-            stores.push(("inventory", Arc::new(move || store.ping())));
+            others.push(("inventory", Arc::new(move || store.ping())));
         }
         if let Some(store) = self.notification.as_ref().map(Arc::clone) {
-            stores.push(("notification", Arc::new(move || store.ping())));
+            others.push(("notification", Arc::new(move || store.ping())));
         }
         Health {
-            stores,
+            // A turn for each of them and for the count of sagas, so that no request keeps one away.
+            blocking: Arc::new(Blocking::new(2 + others.len())),
+            stores: vec![("store", store)],
+            others,
             bus: Arc::clone(&self.bus),
             expendable: self.expendable.clone(),
             orchestrator: Some(Arc::clone(&self.orchestrator)),
             queries: Some(Arc::clone(&self.queries)),
             metrics: self.metrics.clone(),
-            blocking,
         }
     }
 }
@@ -117,7 +121,7 @@ impl Api {
         Self {
             live: Arc::new(Live::new(pokes, queries, Arc::clone(&blocking))),
             guard: Data::new(Guard::new(&settings.host_names)),
-            health: Data::new(services.health(Arc::clone(&blocking))),
+            health: Data::new(services.health()),
             tracer: Data::new(Tracer {
                 spans: services.spans.clone(),
                 clock: Arc::clone(&services.clock),

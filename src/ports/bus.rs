@@ -87,7 +87,8 @@ pub enum Lifetime {
 /// Where a queue's dead letters go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadLetters {
-    /// To the exchange [`Exchange::Dead`] under their own routing key.
+    /// To the exchange [`Exchange::Dead`] under their own routing key. Where no queue takes them yet,
+    /// they wait for one on a bus that lasts.
     Kept,
     /// Nowhere. For queues on which nothing is ever rejected.
     Dropped,

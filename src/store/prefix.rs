@@ -25,6 +25,19 @@ pub(super) fn id_range(text: &str) -> Option<(Uuid, Uuid)> {
     ))
 }
 
+/// Where the sagas are that were born when ids were made that begin with `text`, as a range of their own
+/// ids: a minute more on either side than these ids say. They are UUIDs of version 7, which begin with
+/// their milliseconds.
+pub(super) fn born_range(text: &str) -> Option<(Uuid, Uuid)> {
+    const MINUTE: u128 = 60_000 << 80;
+    let (first, last) = id_range(text)?;
+    let (first, last) = (first.as_u128(), last.as_u128());
+    Some((
+        Uuid::from_u128(first.saturating_sub(MINUTE)),
+        Uuid::from_u128(last.saturating_add(MINUTE)),
+    ))
+}
+
 /// The smallest text that is greater than every text that begins with `text`, by code points; none
 /// where there is no such text.
 pub(super) fn successor(text: &str) -> Option<String> {
@@ -68,6 +81,19 @@ mod tests {
         {
             assert_eq!(id_range(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn whoever_was_born_within_a_minute_of_an_id_is_in_its_range() {
+        let at = |millis: u64| {
+            Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, millis / 1_000, 0))
+        };
+        let id = at(1_780_000_000_000);
+        let (first, last) = born_range(&id.to_string()[..13]).unwrap();
+        assert!(first < at(1_780_000_000_000 - 59_000) && at(1_780_000_000_000 + 59_000) < last);
+        assert!(at(1_780_000_000_000 - 130_000) < first && last < at(1_780_000_000_000 + 130_000));
+        assert_eq!(born_range("").unwrap(), (Uuid::nil(), Uuid::max()));
+        assert_eq!(born_range("order-1"), None);
     }
 
     #[test]

@@ -35,11 +35,15 @@ pub struct Port(pub Arc<World>);
 impl Port {
     pub fn store(&self) -> Result<&World, StoreError> {
         if self.0.store_is_down.load(Ordering::Relaxed) {
-            let cause = "secret/path/orders.db is locked".to_owned();
-            return Err(StoreError::Unavailable { store: "orchestrator", cause });
+            return Err(locked());
         }
         Ok(&self.0)
     }
+}
+
+fn locked() -> StoreError {
+    let cause = "secret/path/orders.db is locked".to_owned();
+    StoreError::Unavailable { store: "orchestrator", cause }
 }
 
 impl Clock for Port {
@@ -123,8 +127,12 @@ impl Queries for Port {
     }
 
     fn saga(&self, id: SagaId) -> Result<Option<(Saga, SagaSummary)>, StoreError> {
-        let inner = self.store()?.lock();
-        Ok(inner.sagas.get(&id).map(|life| (life.saga.clone(), life.summary())))
+        let world = self.store()?;
+        let one_less = |left: usize| left.checked_sub(1);
+        let left =
+            world.readable_sagas.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        left.map_err(|_| locked())?;
+        Ok(world.lock().sagas.get(&id).map(|life| (life.saga.clone(), life.summary())))
     }
 
     fn sagas(

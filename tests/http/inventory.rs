@@ -75,6 +75,14 @@ async fn pages_lead_through_all_products() {
 }
 
 #[actix_web::test]
+async fn a_cursor_is_a_products_id() {
+    let site = Site::new();
+    let reply = site.get("/v1/inventory/products?cursor=%00").await;
+    reply.fault(400, "BAD_PARAMETER", ("parameter", "cursor"));
+    assert_eq!(site.get("/v1/inventory/products?cursor=tea").await.status, 200);
+}
+
+#[actix_web::test]
 async fn without_an_inventory_there_are_no_products() {
     let site = Site::with(|mut services| {
         services.inventory = None;

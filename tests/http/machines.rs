@@ -1,5 +1,6 @@
 //! What machines ask: health, metrics, statistics; and how the server stops.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,9 @@ use skald::bus::in_process::InProcessBus;
 use skald::coordination::in_process::{InProcessCache, InProcessPokes};
 use skald::http::{Api, Expendable, Options, Services, Settings, serve};
 use skald::ports::bus::{Bus, BusError, Deliveries, Outgoing, QueueDepth, QueueSpec, Receipt};
+use skald::ports::error::StoreError;
+use skald::ports::notification::{NotificationChange, NotificationStore};
+use skald::ports::work::{RecordKey, WorkRecord};
 use skald::saga::id::QueueName;
 use tokio::time::timeout;
 
@@ -99,6 +103,39 @@ async fn a_server_whose_broker_is_away_is_not_ready() {
     assert_eq!(reply.status, 503);
     let told = "\n[-]bus failed: the message bus is not available: connection refused\n";
     assert!(reply.text().contains(told), "{}", reply.text());
+}
+
+/// The mails of a worker whose store is gone.
+struct NoMails;
+
+impl NotificationStore for NoMails {
+    fn transact(
+        &self,
+        _: &BTreeSet<RecordKey>,
+        _: &mut dyn FnMut(&BTreeMap<RecordKey, WorkRecord>) -> NotificationChange,
+    ) -> Result<(), StoreError> {
+        unimplemented!("nobody mails")
+    }
+
+    fn counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        unimplemented!("nobody counts")
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        let cause = "connection refused".to_owned();
+        Err(StoreError::Unavailable { store: "notification", cause })
+    }
+}
+
+#[actix_web::test]
+async fn a_node_takes_orders_without_the_stores_of_its_workers() {
+    let site =
+        Site::with(|services| Services { notification: Some(Arc::new(NoMails)), ..services });
+    let reply = site.get("/readyz?verbose").await;
+    assert_eq!(reply.status, 200);
+    let told = "\n[~]notification away, not needed: the notification store is not available";
+    assert!(reply.text().contains(told), "{}", reply.text());
+    assert!(reply.text().contains("\n[+]inventory ok\n"));
 }
 
 #[actix_web::test]

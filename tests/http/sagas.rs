@@ -159,6 +159,20 @@ async fn what_is_stuck_is_tried_again() {
 }
 
 #[actix_web::test]
+async fn a_retry_that_is_on_record_is_not_refused_because_the_saga_cannot_be_read_again() {
+    let site = Site::new();
+    let saga = stuck(&site).await;
+    site.world.readable_sagas.store(1, Ordering::Relaxed);
+    let reply = retry(&site, saga, &[], r#"{"reason":"mail is back"}"#).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.json()["sagaId"], saga.to_string());
+    site.world.readable_sagas.store(0, Ordering::Relaxed);
+    let reply = retry(&site, saga, &[], r#"{"reason":"mail is back"}"#).await;
+    reply.problem(503, "STORE_UNAVAILABLE");
+    assert_eq!(site.world.lock().inputs.len(), 1, "nothing was wished without a look at the saga");
+}
+
+#[actix_web::test]
 async fn what_is_not_stuck_is_not_tried_again() {
     let site = Site::new();
     let saga = site.order().await.order.saga;

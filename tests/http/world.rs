@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use skald::coordination::in_process::InProcessPokes;
@@ -38,6 +38,8 @@ pub struct World {
     pub definition: Arc<Checked>,
     /// Every store refuses.
     pub store_is_down: AtomicBool,
+    /// Once so many sagas were read, one by one, no more can be.
+    pub readable_sagas: AtomicUsize,
     /// Knocking resolves but nobody looks.
     pub owner_is_away: AtomicBool,
     /// Submissions wait here for a permit; one was added for each that may pass.
@@ -99,6 +101,7 @@ impl World {
             now: AtomicI64::new(START),
             definition: Arc::new(definition().unwrap()),
             store_is_down: AtomicBool::default(),
+            readable_sagas: AtomicUsize::new(usize::MAX),
             owner_is_away: AtomicBool::default(),
             gate: Semaphore::new(0),
             gate_is_shut: AtomicBool::default(),

@@ -20,6 +20,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
+use crate::stack;
+
 /// The superuser's password on private servers.
 pub const PASSWORD: &str = "s3cret-of-the-tests";
 
@@ -96,7 +98,7 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if let Ok(mut connection) = PgConnection::establish(&self.server) {
+        if let Ok(mut connection) = stack::connect(&self.server) {
             let _ = connection
                 .batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
         }
@@ -111,7 +113,7 @@ struct Line {
 
 /// A connection of somebody else's.
 pub fn connect(url: &str) -> PgConnection {
-    PgConnection::establish(url).unwrap()
+    stack::connect(url).unwrap()
 }
 
 /// A server of one test's own, with `wal_level` and the like at their defaults.
@@ -262,7 +264,7 @@ impl PrivateServer {
         let pipe = guard.stdin.take().unwrap();
         self.guard = Some((guard, pipe));
         let url = self.url("postgres");
-        self.wait("it answers", || PgConnection::establish(&url).is_ok());
+        self.wait("it answers", || stack::connect(&url).is_ok());
     }
 }
 

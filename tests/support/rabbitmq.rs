@@ -44,6 +44,12 @@ pub fn shared() -> String {
     }
 }
 
+/// The URL of a broker of this process that forgets no acknowledgement.
+pub fn remembering() -> String {
+    static OWN: OnceLock<Broker> = OnceLock::new();
+    OWN.get_or_init(|| Broker::with_soft_limit(1_000_000)).url()
+}
+
 /// A broker of one's own. Ends with the test.
 pub struct Broker {
     folder: TempDir,
@@ -55,8 +61,17 @@ pub struct Broker {
 impl Broker {
     /// Starts a broker and waits until it answers.
     pub fn start() -> Self {
+        Self::with_soft_limit(32)
+    }
+
+    /// Starts one that has so many acknowledgements of a channel under way to a quorum queue; others
+    /// wait in the channel, and are forgotten if it closes meanwhile (RabbitMQ's issue 10327). As
+    /// shipped it is 32.
+    pub fn with_soft_limit(acknowledgements: u32) -> Self {
         let [port, distribution, names] = free_ports();
         let mut broker = Self::installed(port, distribution, names);
+        let limit = format!("-rabbit quorum_commands_soft_limit {acknowledgements}");
+        broker.variables.push(("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", limit));
         broker.boot();
         broker
     }

@@ -12,7 +12,7 @@ use std::net::TcpStream;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
+use diesel::{Connection, ConnectionResult, PgConnection, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 /// Longer than anything here takes on a busy machine.
@@ -38,6 +38,17 @@ pub fn redis() -> String {
     variable("SKALD_TEST_REDIS")
 }
 
+/// A connection to PostgreSQL. Every test connects through this, and never by itself: a test's first
+/// connection is often made before the store's.
+///
+/// libpq would have OpenSSL tear itself down when the process exits, while the pools' threads may
+/// still be connecting, and a test that passed would end with SIGSEGV. The store guards against that,
+/// but whoever comes first decides for the whole process.
+pub fn connect(url: &str) -> ConnectionResult<PgConnection> {
+    openssl_sys::init();
+    PgConnection::establish(url)
+}
+
 /// A new, empty PostgreSQL database. It is dropped with this, whoever is still connected.
 pub struct Database {
     name: String,
@@ -59,11 +70,11 @@ impl Database {
 
     /// A connection to this database.
     pub fn connect(&self) -> PgConnection {
-        PgConnection::establish(&self.url).unwrap()
+        connect(&self.url).unwrap()
     }
 
     fn on_the_server(&self, statement: &str) -> Result<(), Box<dyn std::error::Error>> {
-        let mut connection = PgConnection::establish(&variable("SKALD_TEST_POSTGRES"))?;
+        let mut connection = connect(&variable("SKALD_TEST_POSTGRES"))?;
         let option = if statement.starts_with("DROP") { " WITH (FORCE)" } else { "" };
         sql_query(format!("{statement} {}{option}", self.name)).execute(&mut connection)?;
         Ok(())

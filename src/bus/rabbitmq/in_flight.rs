@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::wire::is_mandatory;
 use crate::ports::bus::{Outgoing, Settlement};
 
 /// Names a message that was sent, in the order of sending.
@@ -11,11 +12,31 @@ pub type Number = u64;
 /// What a message that reached no queue is recognised by: exchange, routing key, message id.
 pub type Returned = (String, String, String);
 
+/// A message is confirmed, or refused.
+#[derive(Debug)]
+pub struct Confirmed {
+    /// Which one.
+    pub number: Number,
+    /// Whether the broker took it.
+    pub taken: bool,
+    /// A message that came back, this one or another.
+    pub returned: Option<Returned>,
+}
+
 /// Messages on their way, each with whoever waits for its outcome.
+///
+/// The broker gives a message back before it confirms it. The client library hands on what came back
+/// with confirmations, whichever they are: with each the oldest that waits. Where many messages are
+/// confirmed at once it goes through them in any order, and some may be seen before the others are. So
+/// a message whose confirmation comes with another one may have come back itself, and is decided only
+/// once nothing that came back can wait any more: when a later confirmation comes with none, or all are
+/// confirmed.
 #[derive(Debug)]
 pub struct InFlight<W> {
     sent_ever: Number,
     open: BTreeMap<Number, Open<W>>,
+    /// Confirmed, and not decided.
+    undecided: Vec<Open<W>>,
     /// What came back and whose confirmation did not come yet, with how often.
     returned: HashMap<Returned, usize>,
     /// How many of those open nobody waits for any more.
@@ -31,15 +52,15 @@ struct Open<W> {
 impl<W> Default for InFlight<W> {
     fn default() -> Self {
         let (open, returned) = (BTreeMap::new(), HashMap::new());
-        Self { sent_ever: 0, open, returned, given_up: 0 }
+        Self { sent_ever: 0, open, undecided: Vec::new(), returned, given_up: 0 }
     }
 }
 
 impl<W> InFlight<W> {
-    /// How many are not confirmed, those that nobody waits for included: the broker may still take
-    /// them in, and the client library still holds them.
+    /// How many have no outcome, those that nobody waits for included: the broker may still take them
+    /// in, and the client library still holds them.
     pub fn len(&self) -> usize {
-        self.open.len()
+        self.open.len() + self.undecided.len()
     }
 
     /// How many nobody waits for any more.
@@ -54,26 +75,50 @@ impl<W> InFlight<W> {
         self.sent_ever
     }
 
-    /// A message came back because it reached no queue. The broker says so before it confirms it.
-    pub fn returned(&mut self, message: Returned) {
-        *self.returned.entry(message).or_default() += 1;
+    /// These messages are confirmed; no other confirmation can be seen by now. Tells what becomes of
+    /// messages for which somebody waits.
+    pub fn confirmed(&mut self, seen: Vec<Confirmed>) -> Vec<(W, Settlement)> {
+        let none_waits = seen.iter().any(|confirmed| confirmed.returned.is_none());
+        for returned in seen.iter().filter_map(|confirmed| confirmed.returned.clone()) {
+            *self.returned.entry(returned).or_default() += 1;
+        }
+        let mut outcomes = self.decide(none_waits);
+        for Confirmed { number, taken, returned } in seen {
+            let Some(open) = self.open.remove(&number) else { continue };
+            if open.waiting.is_none() {
+                self.given_up -= 1;
+            }
+            let settlement = match (taken, self.came_back(&open.outgoing)) {
+                (false, _) => Settlement::Rejected,
+                (true, true) => Settlement::Unroutable,
+                (true, false) if returned.is_some() && is_mandatory(&open.outgoing) => {
+                    self.undecided.push(open);
+                    continue;
+                }
+                (true, false) => Settlement::Confirmed,
+            };
+            outcomes.extend(open.waiting.map(|waiting| (waiting, settlement)));
+        }
+        let all_are_confirmed = self.open.is_empty();
+        outcomes.extend(self.decide(all_are_confirmed));
+        outcomes
     }
 
-    /// A message is confirmed, or refused if not `taken`. Everything that came back before has to
-    /// be told before. None if nobody waits any more.
-    pub fn confirmed(&mut self, number: Number, taken: bool) -> Option<(W, Settlement)> {
-        let Open { outgoing, waiting } = self.open.remove(&number)?;
-        let unroutable = self.came_back(&outgoing);
-        let Some(waiting) = waiting else {
-            self.given_up -= 1;
-            return None;
-        };
-        let settlement = match (taken, unroutable) {
-            (true, false) => Settlement::Confirmed,
-            (true, true) => Settlement::Unroutable,
-            (false, _) => Settlement::Rejected,
-        };
-        Some((waiting, settlement))
+    /// Decides what came back, and everything else if nothing that came back waits any more.
+    fn decide(&mut self, none_waits: bool) -> Vec<(W, Settlement)> {
+        let mut outcomes = Vec::new();
+        for open in std::mem::take(&mut self.undecided) {
+            let settlement = match self.came_back(&open.outgoing) {
+                true => Settlement::Unroutable,
+                false if none_waits => Settlement::Confirmed,
+                false => {
+                    self.undecided.push(open);
+                    continue;
+                }
+            };
+            outcomes.extend(open.waiting.map(|waiting| (waiting, settlement)));
+        }
+        outcomes
     }
 
     fn came_back(&mut self, outgoing: &Outgoing) -> bool {
@@ -104,6 +149,9 @@ impl<W> InFlight<W> {
             }
         }
         self.given_up += given_up.len();
+        let undecided =
+            self.undecided.iter_mut().filter_map(|open| open.waiting.take_if(|it| overdue(it)));
+        given_up.extend(undecided);
         given_up
     }
 
@@ -111,7 +159,8 @@ impl<W> InFlight<W> {
     pub fn abandon(&mut self) -> Vec<W> {
         self.returned.clear();
         self.given_up = 0;
-        std::mem::take(&mut self.open).into_values().filter_map(|open| open.waiting).collect()
+        let open = std::mem::take(&mut self.open).into_values();
+        open.chain(self.undecided.drain(..)).filter_map(|open| open.waiting).collect()
     }
 }
 
@@ -139,41 +188,103 @@ mod tests {
         (exchange.as_str().to_owned(), "key".to_owned(), id.to_owned())
     }
 
+    fn seen(number: Number, returned: Option<Returned>) -> Confirmed {
+        Confirmed { number, taken: true, returned }
+    }
+
     #[test]
     fn a_returned_message_is_known_by_its_id_whatever_is_confirmed_first() {
         let mut in_flight = InFlight::default();
         let first = in_flight.sent(outgoing(Exchange::Commands, "1"), 'a');
         let second = in_flight.sent(outgoing(Exchange::Commands, "2"), 'b');
-        in_flight.returned(returned(Exchange::Commands, "2"));
-        assert_eq!(in_flight.confirmed(first, true), Some(('a', Settlement::Confirmed)));
-        assert_eq!(in_flight.confirmed(second, true), Some(('b', Settlement::Unroutable)));
+        let both = vec![seen(first, Some(returned(Exchange::Commands, "2"))), seen(second, None)];
+        let outcomes = [('b', Settlement::Unroutable), ('a', Settlement::Confirmed)];
+        assert_eq!(in_flight.confirmed(both), outcomes);
         assert_eq!(in_flight.len(), 0);
     }
 
     #[test]
-    fn an_event_is_not_taken_for_the_command_with_its_id() {
+    fn whoever_comes_with_another_one_may_have_come_back_itself() {
+        let mut in_flight = InFlight::default();
+        let numbers =
+            ["1", "2", "3"].map(|id| in_flight.sent(outgoing(Exchange::Commands, id), id));
+        let back = |id| Some(returned(Exchange::Commands, id));
+        // The library went through them backwards, and was seen in the middle of it.
+        assert_eq!(in_flight.confirmed(vec![seen(numbers[2], back("1"))]), []);
+        assert_eq!(in_flight.len(), 3);
+        let outcomes = [
+            ("1", Settlement::Unroutable),
+            ("2", Settlement::Unroutable),
+            ("3", Settlement::Unroutable),
+        ];
+        let rest = vec![seen(numbers[0], back("2")), seen(numbers[1], back("3"))];
+        let mut decided = in_flight.confirmed(rest);
+        decided.sort_unstable_by_key(|(id, _)| *id);
+        assert_eq!(decided, outcomes);
+        assert_eq!(in_flight.len(), 0);
+    }
+
+    #[test]
+    fn whoever_came_with_another_one_arrived_once_a_confirmation_comes_with_none() {
+        let mut in_flight = InFlight::default();
+        let numbers =
+            ["1", "2", "3", "4"].map(|id| in_flight.sent(outgoing(Exchange::Commands, id), id));
+        let came_with_another = seen(numbers[0], Some(returned(Exchange::Commands, "2")));
+        assert_eq!(in_flight.confirmed(vec![came_with_another]), []);
+        let another = Some(returned(Exchange::Commands, "4"));
+        assert_eq!(
+            in_flight.confirmed(vec![seen(numbers[1], another)]),
+            [("2", Settlement::Unroutable)]
+        );
+        assert_eq!(
+            in_flight.confirmed(vec![seen(numbers[2], None)]),
+            [("1", Settlement::Confirmed), ("3", Settlement::Confirmed)]
+        );
+    }
+
+    #[test]
+    fn whoever_is_not_decided_in_time_is_given_up_and_takes_up_room_until_it_is() {
+        let mut in_flight = InFlight::default();
+        let numbers = [1, 2].map(|due| in_flight.sent(outgoing(Exchange::Commands, "1"), due));
+        let another = || Some(returned(Exchange::Commands, "0"));
+        assert_eq!(in_flight.confirmed(vec![seen(numbers[0], another())]), []);
+        assert_eq!(in_flight.give_up(|due| *due < 2), [1]);
+        assert_eq!((in_flight.len(), in_flight.given_up()), (2, 0));
+        assert_eq!(in_flight.confirmed(vec![seen(numbers[1], None)]), [(2, Settlement::Confirmed)]);
+        assert_eq!(in_flight.len(), 0);
+        let [third, _] = [3, 4].map(|due| in_flight.sent(outgoing(Exchange::Commands, "3"), due));
+        assert_eq!(in_flight.confirmed(vec![seen(third, another())]), []);
+        assert_eq!(in_flight.abandon(), [4, 3]);
+    }
+
+    #[test]
+    fn an_event_is_not_taken_for_the_command_with_its_id_and_never_comes_back() {
         let mut in_flight = InFlight::default();
         let event = in_flight.sent(outgoing(Exchange::Events, "1"), 'e');
         let command = in_flight.sent(outgoing(Exchange::Commands, "1"), 'c');
-        in_flight.returned(returned(Exchange::Commands, "1"));
-        assert_eq!(in_flight.confirmed(event, true), Some(('e', Settlement::Confirmed)));
-        assert_eq!(in_flight.confirmed(command, true), Some(('c', Settlement::Unroutable)));
+        let back = Some(returned(Exchange::Commands, "1"));
+        assert_eq!(in_flight.confirmed(vec![seen(event, back)]), [('e', Settlement::Confirmed)]);
+        assert_eq!(in_flight.confirmed(vec![seen(command, None)]), [('c', Settlement::Unroutable)]);
     }
 
     #[test]
     fn a_message_sent_twice_that_came_back_once_is_unroutable_once() {
         let mut in_flight = InFlight::default();
         let numbers = ['a', 'b'].map(|who| in_flight.sent(outgoing(Exchange::Default, "1"), who));
-        in_flight.returned(returned(Exchange::Default, "1"));
-        let settlements = numbers.map(|number| in_flight.confirmed(number, true).unwrap().1);
-        assert_eq!(settlements, [Settlement::Unroutable, Settlement::Confirmed]);
+        let back = Some(returned(Exchange::Default, "1"));
+        let outcomes = [('a', Settlement::Unroutable), ('b', Settlement::Confirmed)];
+        assert_eq!(
+            in_flight.confirmed(vec![seen(numbers[0], back), seen(numbers[1], None)]),
+            outcomes
+        );
     }
 
     #[test]
     fn a_refused_message_is_rejected() {
         let mut in_flight = InFlight::default();
         let number = in_flight.sent(outgoing(Exchange::Events, "1"), ());
-        assert_eq!(in_flight.confirmed(number, false), Some(((), Settlement::Rejected)));
+        let refused = Confirmed { number, taken: false, returned: None };
+        assert_eq!(in_flight.confirmed(vec![refused]), [((), Settlement::Rejected)]);
     }
 
     #[test]
@@ -183,7 +294,7 @@ mod tests {
         assert_eq!(in_flight.give_up(|due| *due < 3), [1, 2]);
         assert_eq!(in_flight.give_up(|due| *due < 3), Vec::<i32>::new());
         assert_eq!((in_flight.len(), in_flight.given_up()), (3, 2));
-        assert_eq!(in_flight.confirmed(numbers[0], true), None);
+        assert_eq!(in_flight.confirmed(vec![seen(numbers[0], None)]), []);
         assert_eq!((in_flight.len(), in_flight.given_up()), (2, 1));
         assert_eq!(in_flight.abandon(), [3]);
         assert_eq!((in_flight.len(), in_flight.given_up()), (0, 0));

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::bundle::{Bundling, Parcel, pack};
 use super::connection::{Change, Dialler, Line, Purpose, close};
-use super::in_flight::{InFlight, Number};
+use super::in_flight::{Confirmed, InFlight, Number};
 use super::{stopped, wire};
 use crate::failpoint;
 use crate::ports::bus::{Outgoing, Receipt, Settlement};
@@ -233,21 +233,18 @@ impl Publisher {
         failpoint::reach("rabbitmq", "after_publish");
     }
 
-    /// Settles all that is confirmed by now.
-    ///
-    /// A returned message comes with any confirmation that completes at the same time as its own or
-    /// before; so all that came are looked at before any is settled.
+    /// Settles all that is confirmed and decided by now.
     fn settle(&mut self, first: Outcome, confirms: &mut Confirms) -> Result<(), Error> {
         let mut failure = None;
-        let mut settled = Vec::new();
+        let mut seen = Vec::new();
         let mut next = Some(first);
         while let Some((number, outcome)) = next {
             match outcome {
                 Ok(confirmation) => {
-                    settled.push((number, confirmation.is_ack()));
-                    if let Some(message) = confirmation.take_message() {
-                        self.in_flight.returned(wire::returned(&message));
-                    }
+                    let taken = confirmation.is_ack();
+                    let returned = confirmation.take_message();
+                    let returned = returned.map(|message| wire::returned(&message));
+                    seen.push(Confirmed { number, taken, returned });
                 }
                 // Whatever waits is settled when the connection is given up.
                 Err(error) => failure = Some(error),
@@ -255,10 +252,8 @@ impl Publisher {
             next = confirms.next().now_or_never().flatten();
         }
         failpoint::reach("rabbitmq", "before_confirm");
-        for (number, taken) in settled {
-            if let Some((waiting, settlement)) = self.in_flight.confirmed(number, taken) {
-                waiting.settle(settlement);
-            }
+        for (waiting, settlement) in self.in_flight.confirmed(seen) {
+            waiting.settle(settlement);
         }
         failpoint::reach("rabbitmq", "after_confirm");
         failure.map_or(Ok(()), Err)

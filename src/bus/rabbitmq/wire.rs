@@ -58,6 +58,15 @@ pub struct Envelope {
 #[error("its {0} is longer than AMQP's 255 bytes")]
 pub struct TooLong(&'static str);
 
+/// Whether a message must reach a queue, and comes back where it does not.
+pub fn is_mandatory(Outgoing { exchange, message, .. }: &Outgoing) -> bool {
+    match exchange {
+        Exchange::Commands | Exchange::Default => true,
+        Exchange::Events => false,
+        Exchange::Dead => message.death.is_some(),
+    }
+}
+
 /// Writes a message's properties. Commands, replies and what a consumer rejected must reach a queue;
 /// events need not.
 ///
@@ -89,11 +98,7 @@ pub fn envelope(outgoing: &Outgoing) -> Result<Envelope, TooLong> {
     if let Some(queue) = &message.reply_to {
         properties = properties.with_reply_to(short("reply queue", queue)?);
     }
-    let mandatory = match exchange {
-        Exchange::Commands | Exchange::Default => true,
-        Exchange::Events => false,
-        Exchange::Dead => message.death.is_some(),
-    };
+    let mandatory = is_mandatory(outgoing);
     Ok(Envelope {
         exchange: exchange.as_str().into(),
         routing_key: short("routing key", routing_key)?,

@@ -1,7 +1,9 @@
 //! One database and the connections to it.
 //!
 //! Two small pools: the owner's, for the journal and whatever else the owner of shards or a worker
-//! does, and the readers', for the API. So requests can't take the journal's connections away.
+//! does, and the readers', for the API. So requests can't take the journal's connections away. And
+//! one connection, made once it is used, for what proves that a node lives: however much there is to
+//! write, that goes first.
 
 use std::fmt;
 use std::sync::Arc;
@@ -81,6 +83,23 @@ const WRITE: &str = "BEGIN";
 type Pool = r2d2::Pool<ConnectionManager<PgConnection>>;
 type Pooled = r2d2::PooledConnection<ConnectionManager<PgConnection>>;
 
+/// What a transaction does.
+#[derive(Clone, Copy)]
+enum Transaction {
+    Reads,
+    /// For whom, as tests name it that have the process die.
+    Writes(&'static str),
+}
+
+impl Transaction {
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Reads => READ,
+            Self::Writes(_) => WRITE,
+        }
+    }
+}
+
 /// How a try to run a transaction ended without success.
 #[derive(Debug)]
 pub(super) enum Unsuccessful {
@@ -106,6 +125,7 @@ pub(super) struct Database {
     store: &'static str,
     owners: Pool,
     readers: Pool,
+    alive: Pool,
 }
 
 impl fmt::Debug for Database {
@@ -133,9 +153,13 @@ impl Database {
             .thread_name_pattern(&format!("{store}-connections-{{}}"))
             .build();
         let threads = Arc::new(threads);
-        let owners = pool(&url, OWNERS, Arc::clone(&threads), Waits::of(store, "owners"));
-        let readers = pool(&url, READERS, threads, Waits::of(store, "readers"));
-        Ok(Self { store, owners, readers })
+        let make = |pool: &'static str, size, at_first| {
+            let pool = builder(size, at_first, Waits::of(store, pool));
+            pool.thread_pool(Arc::clone(&threads))
+                .build_unchecked(ConnectionManager::new(url.full()))
+        };
+        let (owners, readers) = (make("owners", OWNERS, 1), make("readers", READERS, 1));
+        Ok(Self { store, owners, readers, alive: make("alive", 1, 0) })
     }
 
     /// Runs one statement that reads, for the API.
@@ -151,7 +175,7 @@ impl Database {
         &self,
         mut work: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.patiently(|| self.once(&self.readers, READ, &mut work))
+        self.patiently(|| self.once(&self.readers, Transaction::Reads, &mut work))
     }
 
     /// Runs one statement that reads, for the owner.
@@ -167,7 +191,7 @@ impl Database {
         &self,
         mut work: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.patiently(|| self.once(&self.owners, READ, &mut work))
+        self.patiently(|| self.once(&self.owners, Transaction::Reads, &mut work))
     }
 
     /// Runs `work` in one transaction, for the API. See [`own_write`](Self::own_write).
@@ -175,7 +199,7 @@ impl Database {
         &self,
         mut work: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.patiently(|| self.once(&self.readers, WRITE, &mut work))
+        self.patiently(|| self.once(&self.readers, Transaction::Writes("requests"), &mut work))
     }
 
     /// Runs `work` in one transaction, for the owner. It is durable once this returns, and undone if
@@ -187,7 +211,16 @@ impl Database {
         &self,
         mut work: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.patiently(|| self.once(&self.owners, WRITE, &mut work))
+        self.patiently(|| self.once(&self.owners, Transaction::Writes(self.store), &mut work))
+    }
+
+    /// Runs `work` in one transaction, over the connection for what must not wait for anything else.
+    /// See [`own_write`](Self::own_write).
+    pub fn write_first<T>(
+        &self,
+        mut work: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        self.patiently(|| self.once(&self.alive, Transaction::Writes("leases"), &mut work))
     }
 
     /// Runs `work` in one transaction, for the owner, once. The caller decides what to do next.
@@ -195,7 +228,7 @@ impl Database {
         &self,
         work: &mut dyn FnMut(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, Unsuccessful> {
-        self.once(&self.owners, WRITE, work)
+        self.once(&self.owners, Transaction::Writes(self.store), work)
     }
 
     /// Tries again and again, at growing distances, as long as that may help.
@@ -234,18 +267,22 @@ impl Database {
     fn once<T>(
         &self,
         pool: &Pool,
-        begin: &str,
+        transaction: Transaction,
         work: &mut dyn FnMut(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, Unsuccessful> {
         let mut connection = checked_out(pool)?;
-        AnsiTransactionManager::begin_transaction_sql(&mut *connection, begin)
+        AnsiTransactionManager::begin_transaction_sql(&mut *connection, transaction.begin())
             .map_err(|error| judged(error.into(), &mut connection))?;
         // Should `work` panic, the pool drops the connection because its transaction is open.
         match work(&mut connection) {
             Ok(done) => {
-                failpoint::reach(self.store, "before_commit");
+                if let Transaction::Writes(by) = transaction {
+                    failpoint::reach(by, "before_commit");
+                }
                 let committed = commit(&mut connection);
-                failpoint::reach(self.store, "after_commit");
+                if let Transaction::Writes(by) = transaction {
+                    failpoint::reach(by, "after_commit");
+                }
                 committed.map(|()| done)
             }
             Err(failure) => {
@@ -313,18 +350,21 @@ fn pause(n: u32) -> Duration {
     Duration::from_micros(fastrand::u64(most / 2..=most))
 }
 
-/// A pool that makes its connections as they are needed; one that broke is dropped.
-fn pool(url: &Url, size: u32, threads: Arc<ScheduledThreadPool>, waits: Waits) -> Pool {
+/// A pool that makes its connections as they are needed, and these many before; one that broke is
+/// dropped.
+fn builder(
+    size: u32,
+    at_first: u32,
+    waits: Waits,
+) -> r2d2::Builder<ConnectionManager<PgConnection>> {
     Pool::builder()
         .max_size(size)
-        .min_idle(Some(1))
+        .min_idle(Some(at_first))
         .connection_timeout(WAIT)
         .test_on_check_out(false)
-        .thread_pool(threads)
         .error_handler(Box::new(r2d2::NopErrorHandler))
         .event_handler(Box::new(waits))
         .connection_customizer(Box::new(Settings))
-        .build_unchecked(ConnectionManager::new(url.full()))
 }
 
 #[derive(Debug)]

@@ -90,7 +90,7 @@ struct NodeRow {
 
 impl Leases for Orchestrator {
     fn renew(&self, node: &Node, lease: Duration) -> Result<Census, StoreError> {
-        self.database.own_write(|connection| {
+        self.database.write_first(|connection| {
             Statement::new(RENEW)
                 .bind::<SqlUuid, _>(node.id)
                 .bind::<Text, _>(&node.name)

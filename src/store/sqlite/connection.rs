@@ -94,7 +94,9 @@ impl Database {
             failpoint::reach(self.store, "before_commit");
             Ok(written)
         });
-        failpoint::reach(self.store, "after_commit");
+        if written.is_ok() {
+            failpoint::reach(self.store, "after_commit");
+        }
         written.map_err(|failure: Failure| failure.into_store_error(self.store, classify))
     }
 

@@ -45,7 +45,6 @@ impl Hints {
         if contended.is_empty() {
             return;
         }
-        counter!("skald_inventory_conflicts_total").increment(contended.len() as u64);
         self.heat.lock().unwrap_or_else(PoisonError::into_inner).note(contended, now);
     }
 }

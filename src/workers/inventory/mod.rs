@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use command::{InventoryCommand, Request};
 use hints::Hints;
+use metrics::counter;
 use settle::settle;
 
 use super::bisect::bisect;
@@ -59,6 +60,7 @@ impl InventoryWorker {
         let _held = self.hints.as_ref().map(|hints| hints.hold(&wanted, now));
         let mut replies = Vec::new();
         self.store.transact(&keys, &wanted, &mut |view| {
+            counter!("skald_inventory_conflicts_total").increment(view.contended.len() as u64);
             if let Some(hints) = &self.hints {
                 hints.note(&view.contended, now);
             }

@@ -121,6 +121,16 @@ impl<W: Worker> Runtime<W> {
             }
         }
         drop(waiting);
+        // Where the consumer is over and the process is not, no other batch may begin beside this one.
+        if let Some(done) = at_work.as_mut() {
+            tokio::select! {
+                done = done => {
+                    at_work = None;
+                    answer(&mut replies, done);
+                }
+                () = stopped(stop) => {}
+            }
+        }
         let finish = async {
             if let Some(at_work) = at_work {
                 answer(&mut replies, at_work.await);

@@ -23,6 +23,11 @@ pub trait Backend: Send + Sync {
     /// The bus under test.
     fn bus(&self) -> Arc<dyn Bus>;
 
+    /// The same, where the broker is known to forget no acknowledgement.
+    fn remembering_bus(&self) -> Arc<dyn Bus> {
+        self.bus()
+    }
+
     /// When it confirms.
     fn confirms(&self) -> Confirms;
 
@@ -119,6 +124,10 @@ struct RabbitMq;
 impl Backend for RabbitMq {
     fn bus(&self) -> Arc<dyn Bus> {
         Arc::new(connect_here(&rabbitmq::shared()))
+    }
+
+    fn remembering_bus(&self) -> Arc<dyn Bus> {
+        Arc::new(connect_here(&rabbitmq::remembering()))
     }
 
     fn confirms(&self) -> Confirms {

@@ -31,7 +31,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// work off: they acknowledge, drop, reject, sit on deliveries and leave. Then counts.
 pub fn every_message_ends_acknowledged_or_dead(backend: &dyn Backend) {
     let each = backend.endurance() / PUBLISHERS;
-    let stage = Stage::of(backend);
+    let mut stage = Stage::of(backend);
+    stage.bus = backend.remembering_bus();
     let key = stage.name("key");
     let work = QueueSpec {
         max_length: 100,
@@ -56,7 +57,9 @@ pub fn every_message_ends_acknowledged_or_dead(backend: &dyn Backend) {
     thread::scope(|scope| {
         for n in 0..PUBLISHERS {
             let (bus, key) = (&*stage.bus, key.as_str());
-            scope.spawn(move || run(publish_all(bus, key, n * each..(n + 1) * each)));
+            let ids = n * each..(n + 1) * each;
+            let account = &account;
+            scope.spawn(move || run(publish_all(bus, key, ids, account)));
         }
         for n in 0..CONSUMERS as u64 {
             let (stage, work, account) = (&stage, &work, &account);
@@ -77,19 +80,29 @@ pub fn every_message_ends_acknowledged_or_dead(backend: &dyn Backend) {
 struct Account {
     expected: usize,
     ended: Mutex<BTreeMap<String, String>>,
+    /// What happened to each, for whoever has to find out why.
+    story: Mutex<BTreeMap<String, Vec<String>>>,
     complete: watch::Sender<bool>,
 }
 
 impl Account {
     fn of(expected: usize) -> Self {
-        Self { expected, ended: Mutex::default(), complete: watch::channel(false).0 }
+        let complete = watch::channel(false).0;
+        Self { expected, ended: Mutex::default(), story: Mutex::default(), complete }
+    }
+
+    /// Takes note of what happens to a message.
+    fn note(&self, id: &str, what: impl Into<String>) {
+        self.story.lock().unwrap().entry(id.to_owned()).or_default().push(what.into());
     }
 
     /// To be told before the delivery is settled.
     fn ends(&self, delivery: &Delivery, how: &str) {
+        let id = &delivery.message.id;
+        self.note(id, how);
         let mut ended = self.ended.lock().unwrap();
-        let before = ended.insert(delivery.message.id.clone(), how.to_owned());
-        assert_eq!(before, None, "{} ended twice, now {how}", delivery.message.id);
+        let before = ended.insert(id.clone(), how.to_owned());
+        assert_eq!(before, None, "{id} ended twice: {}", self.story.lock().unwrap()[id].join(", "));
         self.complete.send_replace(ended.len() == self.expected);
     }
 
@@ -106,12 +119,14 @@ impl Account {
     }
 }
 
-async fn publish_all(bus: &dyn Bus, key: &str, ids: Range<usize>) {
+async fn publish_all(bus: &dyn Bus, key: &str, ids: Range<usize>, account: &Account) {
     let (outlet, mut settlements) = mpsc::unbounded_channel();
     let mut to_send: Vec<usize> = ids.collect();
     let mut open = BTreeMap::new();
     let mut tag = 0;
     while !(to_send.is_empty() && open.is_empty()) {
+        // Nobody makes room any more.
+        assert!(!account.ended.is_poisoned(), "a consumer failed");
         while open.len() < OPEN
             && let Some(id) = to_send.pop()
         {
@@ -126,6 +141,7 @@ async fn publish_all(bus: &dyn Bus, key: &str, ids: Range<usize>) {
         }
         let (tag, settlement) = in_time(settlements.recv()).await.unwrap();
         let id = open.remove(&tag).expect("a receipt was settled twice");
+        account.note(&id.to_string(), format!("published: {settlement:?}"));
         if settlement == Settlement::Rejected {
             to_send.push(id);
             tokio::time::sleep(PAUSE).await;
@@ -141,6 +157,7 @@ async fn publish_all(bus: &dyn Bus, key: &str, ids: Range<usize>) {
 async fn work_badly(stage: &Stage, work: &QueueSpec, account: &Account, mut dice: Dice) {
     while !*account.complete.borrow() {
         let mut deliveries = stage.consume(work, PREFETCH).await;
+        let name = dice.throw(usize::MAX);
         let mut held = Vec::new();
         loop {
             let received = match held.is_empty() {
@@ -154,13 +171,21 @@ async fn work_badly(stage: &Stage, work: &QueueSpec, account: &Account, mut dice
             // What was not received now is kept for a while, unless that blocks the queue.
             let settled = if received == 0 { held.len() } else { dice.throw(held.len() + 1) };
             for delivery in held.drain(..settled) {
+                let id = delivery.message.id.clone();
+                account.note(&id, format!("delivery {} to {name}", delivery.redeliveries + 1));
                 match dice.throw(100) {
                     0..70 => {
                         account.ends(&delivery, "acknowledged");
                         delivery.ack();
                     }
-                    70..95 => drop(delivery),
-                    _ => delivery.reject("bad luck"),
+                    70..95 => {
+                        account.note(&id, "dropped");
+                        drop(delivery);
+                    }
+                    _ => {
+                        account.note(&id, "rejected by its consumer");
+                        delivery.reject("bad luck");
+                    }
                 }
             }
         }

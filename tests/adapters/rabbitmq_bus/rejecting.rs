@@ -46,3 +46,25 @@ async fn a_rejected_message_stays_with_its_queue_until_its_dead_letter_is_safe()
     }
     expect_depth(&bus, &work, (0, 0)).await;
 }
+
+#[tokio::test]
+async fn a_rejected_message_waits_for_the_queue_of_dead_letters_where_that_is_missing() {
+    let bus = connect(&shared()).await.unwrap();
+    let work = QueueSpec { dead_letters: DeadLetters::Kept, ..queue("work") };
+    let key = work.name.to_string();
+    bus.declare(&work).await.unwrap();
+    let mut deliveries = bus.consume(&work.name, 10).await.unwrap();
+    assert_eq!(publish(&bus, command(&key, "1")).await, Settlement::Confirmed);
+    deliveries.recv().await.unwrap().reject("no such product");
+    // What comes later shows that the first one was seen to, and had nowhere to go.
+    assert_eq!(publish(&bus, command(&key, "2")).await, Settlement::Confirmed);
+    deliveries.recv().await.unwrap().ack();
+    expect_depth(&bus, &work, (0, 1)).await;
+    let grave = QueueSpec { bindings: vec![(Exchange::Dead, key)], ..queue("grave") };
+    bus.declare(&grave).await.unwrap();
+    let mut letters = bus.consume(&grave.name, 1).await.unwrap();
+    let letter = letters.recv().await.unwrap();
+    assert_eq!(letter.message.death.as_ref().unwrap().reason, "rejected: no such product");
+    letter.ack();
+    expect_depth(&bus, &work, (0, 0)).await;
+}

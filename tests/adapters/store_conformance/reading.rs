@@ -86,5 +86,6 @@ pub fn what_is_not_there_is_none(stage: Stage) {
     assert_eq!(stage.queries.order(sample::order_id(1)).unwrap(), None);
     assert_eq!(stage.queries.saga(sample::saga_id(1)).unwrap(), None);
     assert_eq!(stage.queries.history(sample::saga_id(1), 0, 10).unwrap(), []);
+    assert_eq!(stage.queries.history(sample::saga_id(1), u64::MAX, 10).unwrap(), []);
     assert_eq!(stage.queries.stored_answer("key").unwrap(), None);
 }

@@ -4,19 +4,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
 use skald::orders::ProductId;
 use skald::ports::inventory::{InventoryChange, InventoryStore};
+use skald::ports::leases::Node;
 use skald::ports::ledger::EntryOutcome;
 use skald::ports::work::RecordKey;
+use skald::saga::id::Timestamp;
+use uuid::Uuid;
 
 use super::{open, owner_of};
-use crate::postgres_server::TestDatabase;
+use crate::postgres_server::{TestDatabase, connect};
 use crate::proxy::{Fault, Proxy};
 use crate::store_conformance::sample;
 use crate::store_conformance::stocking::{done, key};
 
 const THREADS: u64 = 8;
 const PRODUCTS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Connections over which a process writes.
+const OWNERS: usize = 4;
+
+/// Who waits for a lock.
+const WAITING: &str = "SELECT pid::text AS line FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// Reserves one of each of two products for some records, or releases what they hold.
 fn work(inventory: &dyn InventoryStore, random: &mut fastrand::Rng) {
@@ -114,6 +125,33 @@ fn records_that_many_make_at_once_are_made_in_one_order() {
 }
 
 #[test]
+fn a_lease_is_renewed_though_all_else_waits_for_the_database() {
+    let database = TestDatabase::new();
+    let process = open(&database.url());
+    let mut stranger = connect(&database.url());
+    let lock = "BEGIN; SELECT 1 FROM skald_orchestrator.shards FOR UPDATE";
+    stranger.batch_execute(lock).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            // Comes to nothing where the lock is held for too long.
+            scope.spawn(|| drop(process.ledger.claim(0)));
+        }
+        let end = Instant::now() + Duration::from_secs(20);
+        while database.lines(WAITING).len() < OWNERS {
+            assert!(Instant::now() < end, "they do not wait");
+        }
+        let node = Node {
+            id: Uuid::nil(),
+            name: String::new(),
+            url: String::new(),
+            started_at: Timestamp(0),
+        };
+        process.leases.renew(&node, Duration::from_secs(15)).unwrap();
+        stranger.batch_execute("ROLLBACK").unwrap();
+    });
+}
+
+#[test]
 fn a_transaction_is_told_which_products_it_had_to_wait_for() {
     let database = TestDatabase::new();
     let processes = [open(&database.url()), open(&database.url())];
@@ -136,8 +174,6 @@ fn a_transaction_is_told_which_products_it_had_to_wait_for() {
         settled.unwrap();
         contended
     };
-    let waiting = "SELECT pid::text AS line FROM pg_stat_activity
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
     for round in 0..3 {
         let [one, other] = &processes;
         std::thread::scope(|scope| {
@@ -148,7 +184,7 @@ fn a_transaction_is_told_which_products_it_had_to_wait_for() {
                     reserve_one(&*other.inventory, 200 + round, &["a", "b", "c", "d"], &|| {})
                 }));
                 let end = Instant::now() + Duration::from_secs(20);
-                while database.lines(waiting).is_empty() {
+                while database.lines(WAITING).is_empty() {
                     assert!(Instant::now() < end, "nobody waits");
                 }
             });

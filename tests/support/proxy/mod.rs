@@ -9,6 +9,7 @@ mod postgres;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -69,6 +70,8 @@ struct Shared {
     changed: Condvar,
     plan: Mutex<Plan>,
     open: Mutex<BTreeMap<u64, [TcpStream; 2]>>,
+    /// Whether the next transaction, over whichever connection, falls silent.
+    silence_is_due: AtomicBool,
 }
 
 /// The proxy.
@@ -100,6 +103,7 @@ impl Proxy {
             changed: Condvar::new(),
             plan: Mutex::new(plan),
             open: Mutex::default(),
+            silence_is_due: AtomicBool::default(),
         });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {

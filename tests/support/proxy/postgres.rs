@@ -45,7 +45,8 @@ pub fn forward(
     shared: &Shared,
     deaf: &Deaf,
 ) -> io::Result<()> {
-    let (mut has_kind, mut silence_is_due, mut executed) = (false, false, false);
+    // Whether a transaction was begun, and a statement executed in it.
+    let (mut has_kind, mut begun, mut executed) = (false, false, false);
     loop {
         // The first message has no kind, only a length.
         let head_size = 4 + usize::from(has_kind);
@@ -55,8 +56,13 @@ pub fn forward(
         message.resize(head_size - 4 + length, 0);
         client.read_exact(&mut message[head_size..])?;
         let is_commit = has_kind && message[0] == b'Q' && &message[5..] == b"COMMIT\0";
-        executed |= has_kind && message[0] == b'E';
-        if silence_is_due && executed && message[0] == b'S' {
+        match message[0] {
+            b'Q' if has_kind => (begun, executed) = (message[5..].starts_with(b"BEGIN"), false),
+            b'E' if has_kind => executed = begun,
+            _ => {}
+        }
+        let is_synced = executed && message[0] == b'S';
+        if is_synced && shared.silence_is_due.swap(false, Ordering::SeqCst) {
             shared.wait_until_let_go();
             return Ok(());
         }
@@ -67,7 +73,7 @@ pub fn forward(
             Fault::None => server.write_all(&message)?,
             Fault::Silence => {
                 server.write_all(&message)?;
-                (silence_is_due, executed) = (true, false);
+                shared.silence_is_due.store(true, Ordering::SeqCst);
             }
             Fault::CommitLost => return Ok(()),
             Fault::AnswerLost => {

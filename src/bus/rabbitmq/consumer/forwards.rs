@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Tag;
 use crate::bus::rabbitmq::publisher::{Posting, Postings};
-use crate::ports::bus::{Outgoing, Receipt, Settlement};
+use crate::ports::bus::{Exchange, Outgoing, Receipt, Settlement};
 
 /// How long a message that was not taken waits before it is sent again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -60,21 +60,28 @@ impl Forwards {
         let mut next = Some(first);
         while let Some((number, settlement)) = next {
             match settlement {
-                Settlement::Rejected | Settlement::Unknown => {
-                    self.paused.push_back((Instant::now() + PAUSE, number));
-                }
-                Settlement::Confirmed | Settlement::Unroutable => {
+                Settlement::Unroutable if !self.is_dead_letter(number) => {
                     if let Some((tag, outgoing)) = self.open.remove(&number) {
-                        if settlement == Settlement::Unroutable {
-                            tell_lost(&outgoing);
-                        }
+                        tell_lost(&outgoing);
                         arrived.push(tag);
                     }
+                }
+                Settlement::Rejected | Settlement::Unknown | Settlement::Unroutable => {
+                    self.paused.push_back((Instant::now() + PAUSE, number));
+                }
+                Settlement::Confirmed => {
+                    arrived.extend(self.open.remove(&number).map(|(tag, _)| tag));
                 }
             }
             next = self.settlements.try_recv().ok();
         }
         Some(arrived)
+    }
+
+    /// Whether a message is one that died. Its queue is one that every installation has: where it is
+    /// missing it will be there again.
+    fn is_dead_letter(&self, number: u64) -> bool {
+        self.open.get(&number).is_some_and(|(_, outgoing)| outgoing.exchange == Exchange::Dead)
     }
 
     /// When the next one is to be sent again.

@@ -6,6 +6,10 @@
 //! else is done. So whatever is like that is overwritten on its way in, byte for byte: texts get question
 //! marks, and tables that are too deep become bytes. Nobody here reads those.
 //!
+//! The library also gives up the connection over a frame that is longer than was agreed on, and the broker
+//! keeps to that with bodies only. Where the headers of a message make such a frame, all go but the few that
+//! are read here.
+//!
 //! | file | holds |
 //! |---|---|
 //! | `content` | what is inside a frame |
@@ -45,7 +49,7 @@ pub async fn connect(uri: AMQPUri, properties: ConnectionProperties) -> Result<C
     let tokio = Runtime::new(tokio);
     let wire = async move |uri: AMQPUri, _: Runtime<RuntimeParts<Tokio, Tame>>| {
         let wire = uri.connect_with_config_async(TLSConfig::default(), &tokio).await?;
-        Ok(AsyncTcpStream::Plain(Tamed::of(wire)))
+        Ok(AsyncTcpStream::Plain(Tamed::of(wire, uri.query.frame_max.unwrap_or(0))))
     };
     Connection::connector(uri, runtime, wire, properties).await
 }
@@ -82,7 +86,7 @@ impl Reactor for Tame {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let wire = self.0.tcp_connect_addr(address);
-        async { Ok(Tamed::of(AsyncTcpStream::Plain(wire.await?))) }
+        async { Ok(Tamed::of(AsyncTcpStream::Plain(wire.await?), 0)) }
     }
 }
 
@@ -94,8 +98,9 @@ struct Tamed<W> {
 }
 
 impl<W> Tamed<W> {
-    fn of(wire: W) -> Self {
-        Self { wire, chunk: vec![0; CHUNK].into(), inflow: Inflow::default() }
+    /// For a client that wants no longer frames than this; 0 is no limit.
+    fn of(wire: W, frame_max: u32) -> Self {
+        Self { wire, chunk: vec![0; CHUNK].into(), inflow: Inflow::new(frame_max) }
     }
 }
 

@@ -124,11 +124,13 @@ impl Ledger for Orchestrator {
     }
 
     fn forget_claims(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
+        // A node whose clock is ahead must not forget what others still promise.
         self.database.own_write(|connection| {
             let forgotten = Statement::new(
                 "DELETE FROM skald_orchestrator.idempotency_keys WHERE key = ANY (ARRAY(
                      SELECT key FROM skald_orchestrator.idempotency_keys
-                     WHERE taken_at < ? ORDER BY taken_at LIMIT ? FOR UPDATE SKIP LOCKED))",
+                     WHERE taken_at < LEAST(?, now() - interval '24 hours')
+                     ORDER BY taken_at LIMIT ? FOR UPDATE SKIP LOCKED))",
             )
             .bind::<diesel::sql_types::Timestamptz, _>(Moment(before))
             .bind::<diesel::sql_types::BigInt, _>(i64::from(limit))

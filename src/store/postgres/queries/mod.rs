@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Text};
 use uuid::Uuid;
 
 use super::Orchestrator;
-use super::encode::{integer, natural, shard};
+use super::encode::{natural, shard};
 use super::failure::Failure;
 use super::ledger::read::{self, EventRow, SummaryRow};
 use super::ledger::stored_answer;
@@ -71,7 +71,7 @@ impl Queries for Orchestrator {
         self.database.look(|connection| {
             let rows: Vec<EventRow> = history::table
                 .filter(history::saga.eq(id.0))
-                .filter(history::sequence.gt(integer(after)?))
+                .filter(history::sequence.gt(i64::try_from(after).unwrap_or(i64::MAX)))
                 .order(history::sequence)
                 .limit(i64::from(limit))
                 .select(EventRow::as_select())

@@ -19,8 +19,8 @@ use crate::store::postgres::schema::orchestrator::{saga_counts, sagas};
 use crate::store::prefix;
 
 /// The most sagas with a matching business key that are gathered and sorted. Beyond that many, the
-/// newest of them are found by walking down from the newest saga: where matches are that frequent,
-/// a page is soon full.
+/// newest of them are found by walking down from the newest saga, or from the newest that was born when
+/// such keys were made: where matches are that frequent, a page is soon full.
 const FEW: i64 = 1_000;
 
 /// Which ids a page may hold, from `first` and before `end`, and how many of them.
@@ -29,6 +29,15 @@ struct Page {
     first: Uuid,
     end: Uuid,
     limit: u32,
+}
+
+impl Page {
+    /// Where text is that of ids, the part of it in which sagas were born when such ids were made: an
+    /// order gets its id together with its saga.
+    fn born_with(self, text: &str) -> Self {
+        let Some((first, end)) = prefix::born_range(text) else { return self };
+        Self { first: self.first.max(first), end: self.end.min(end), ..self }
+    }
 }
 
 /// Reads sagas, newest first, from the one before `before`.
@@ -132,7 +141,7 @@ fn with_key(
     }
     let mut ids: Vec<Uuid> = matches.load(connection)?;
     if ids.len() as i64 > FEW {
-        return Ok(newest(connection, kinds, page, Some(text))?);
+        return Ok(newest(connection, kinds, page.born_with(text), Some(text))?);
     }
     ids.retain(|id| *id < page.end);
     let mut rows: Vec<SummaryRow> = sagas::table

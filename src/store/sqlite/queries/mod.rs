@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 
 use super::Orchestrator;
-use super::encode::{Id, corrupt, integer, natural};
+use super::encode::{Id, corrupt, natural};
 use super::failure::Failure;
 use super::ledger::read::{self, EventRow, SummaryRow};
 use super::ledger::stored_answer;
@@ -70,7 +70,7 @@ impl Queries for Orchestrator {
         self.database.read(|connection| {
             let rows: Vec<EventRow> = history::table
                 .filter(history::saga.eq(Id(id.0)))
-                .filter(history::sequence.gt(integer(after)?))
+                .filter(history::sequence.gt(i64::try_from(after).unwrap_or(i64::MAX)))
                 .order(history::sequence)
                 .limit(i64::from(limit))
                 .select(EventRow::as_select())
