@@ -30,7 +30,7 @@ drain: ## end processes under load in good order, TIMES=200, and check that noth
 	  --exact drain::processes_that_are_told_to_stop_again_and_again_lose_and_double_nothing --ignored --nocapture
 
 .PHONY: cluster
-cluster: ## kill, suspend and cut off the nodes of a cluster of three brokers under load
+cluster: ## kill and suspend the nodes of a cluster of three brokers under load
 	cargo test --locked --all-features --test system --no-run
 	scripts/with-stack postgres -- cargo test --locked --all-features --test system -- cluster:: --ignored --nocapture \
 	  --test-threads 1
@@ -85,7 +85,7 @@ demo: ## a thousand orders through the embedded Skald
 PART ?= core
 
 .PHONY: mutants
-mutants: ## change PART=core, machines or wire in small ways, and tell what its tests don't notice (cargo install cargo-mutants)
+mutants: ## change PART=core, machines, wire or bus in small ways, and tell what its tests don't notice (cargo install cargo-mutants)
 	scripts/mutants $(PART)
 
 # How many seeds `make sim` runs, from which on, and on how many cores.
@@ -106,3 +106,7 @@ sim-seed: ## run one SEED=… twice, and print the shortest story of what it bre
 .PHONY: model
 model: ## go through every world of a few small settings, with and without known mistakes
 	$(SIMULATION) model 10000000
+
+.PHONY: model-everything
+model-everything: ## go through every world of one order with every trouble at once: 27 million, some twenty minutes
+	$(SIMULATION) everything 100000000

@@ -1,6 +1,6 @@
 //! What a test gets of the services.
 
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types};
+use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types};
 use lapin::{ConnectionProperties, options::QueueDeclareOptions, types::FieldTable};
 
 use crate::stack::{self, Database, Vhost};
@@ -20,8 +20,8 @@ fn a_database_is_new_and_gone_after_the_test_even_with_clients() {
     let url = one.url().to_owned();
     drop(one);
     assert!(sql_query("SELECT 1").execute(&mut client).is_err());
-    assert!(PgConnection::establish(&url).is_err());
-    assert!(PgConnection::establish(other.url()).is_ok());
+    assert!(stack::connect(&url).is_err());
+    assert!(stack::connect(other.url()).is_ok());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::dice::Dice;
 use crate::installation::{Installation, together};
 use crate::many::under_load;
 use crate::process::Process;
+use crate::rabbitmq::Broker;
 use crate::smtp_sink::{Protection, Sink};
 use crate::until::until;
 
@@ -35,9 +36,12 @@ fn processes_that_are_told_to_stop_again_and_again_lose_and_double_nothing() {
 }
 
 /// Stops one process after the other, so many times. Returns the longest that one took.
+///
+/// The broker forgets as much as it can of what a process acknowledges last; that comes again to another.
 fn stop_under_load(times: usize) -> Duration {
     let sink = Sink::start(Protection::None);
-    let installation = Installation::new();
+    let broker = Broker::with_soft_limit(1);
+    let installation = Installation::with_broker(broker.url());
     let start = |kind: &str| match kind {
         "serve" => installation.orchestrator(),
         worker => {

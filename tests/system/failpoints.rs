@@ -15,6 +15,7 @@ use bytes::Bytes;
 use skald::bus::rabbitmq::{Address, Bundling, RabbitBus};
 use skald::contract::message::{Exchange, Message, Outgoing};
 use skald::ports::bus::{Bus, Receipt};
+use skald::store::postgres;
 use tokio::sync::mpsc;
 
 use crate::accounts::{self, Books, Outside, Source, books_add_up, in_folder};
@@ -24,7 +25,7 @@ use crate::process::Process;
 use crate::until::until;
 
 /// Where a process may die that runs everything.
-const EMBEDDED: [&str; 16] = [
+const EMBEDDED: [&str; 18] = [
     "orchestrator.before_commit",
     "orchestrator.after_commit",
     "publisher.before_publish",
@@ -41,10 +42,20 @@ const EMBEDDED: [&str; 16] = [
     "replies.after_publish",
     "replies.before_ack",
     "replies.after_ack",
+    "event_log.before_ack",
+    "event_log.after_ack",
 ];
 
 /// Where a mail is given away.
 const MAILER: [&str; 2] = ["mailer.before_send", "mailer.after_send"];
+
+/// What else an orchestrator commits on PostgreSQL: its leases, and what requests want.
+const OTHER_COMMITS: [&str; 4] = [
+    "leases.before_commit",
+    "leases.after_commit",
+    "requests.before_commit",
+    "requests.after_commit",
+];
 
 /// What any process does with RabbitMQ.
 const RABBITMQ: [&str; 6] = [
@@ -57,21 +68,34 @@ const RABBITMQ: [&str; 6] = [
 ];
 
 /// What an orchestrator does with dead letters, in the order in which it comes to it.
-const LETTERS: [&str; 6] = [
+const LETTERS: [&str; 8] = [
     "dead_letters.before_ack",
     "dead_letters.after_ack",
     "requeue.before_publish",
     "requeue.after_publish",
     "requeue.before_confirm",
     "requeue.after_confirm",
+    "bury.before_ack",
+    "bury.after_ack",
 ];
 
 const PRODUCTS: usize = 40;
+
+/// Where one part of a process may die.
+fn of(part: &str) -> Vec<&'static str> {
+    EMBEDDED.into_iter().filter(|point| point.starts_with(part)).collect()
+}
 
 /// Has `command` die at `point`, once it has passed it so many times.
 fn dying(mut command: Command, point: &str, passes: u32) -> Command {
     command.env("FAILPOINTS", format!("{point}={passes}*off->return"));
     command
+}
+
+/// Where a process that has ended died.
+fn died_at(process: &Process) -> Option<String> {
+    let log = process.log();
+    Some(log.iter().rev().find_map(|line| line.get("point"))?.as_str()?.to_owned())
 }
 
 #[test]
@@ -89,6 +113,7 @@ fn every_moment_of_the_program_has_its_test() {
                 let (part, moment) = arguments.split_once(", ").unwrap();
                 let parts = match part {
                     "self.store" => vec!["orchestrator", "inventory", "notification"],
+                    "by" => vec!["leases", "requests"],
                     part => vec![part.trim_matches('"')],
                 };
                 let moment = moment.trim_matches('"');
@@ -96,7 +121,7 @@ fn every_moment_of_the_program_has_its_test() {
             }
         }
     }
-    let all = EMBEDDED.iter().chain(&MAILER).chain(&RABBITMQ).chain(&LETTERS);
+    let all = EMBEDDED.iter().chain(&MAILER).chain(&RABBITMQ).chain(&LETTERS).chain(&OTHER_COMMITS);
     assert_eq!(found, all.map(|point| (*point).to_owned()).collect());
 }
 
@@ -105,7 +130,9 @@ fn the_embedded_program_may_die_at_any_moment() {
     let folder = tempfile::tempdir().unwrap();
     let log = Arc::new(Log::default());
     let serve = || {
-        Process::command(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--data-dir", "."])
+        let arguments =
+            ["serve", "--listen", "127.0.0.1:0", "--data-dir", ".", "--event-log", "events"];
+        Process::command(folder.path(), &arguments)
     };
     let start = |command| Process::start(command, folder.path().join("log"));
     stock_up(start(serve()).address(), PRODUCTS);
@@ -117,6 +144,7 @@ fn the_embedded_program_may_die_at_any_moment() {
                 scope.spawn(|| order_on(address, &log, PRODUCTS));
             }
             until(&format!("the program dies at {point}"), || server.has_ended());
+            assert_eq!(died_at(&server).as_deref(), Some(*point));
         });
     }
     let server = start(serve());
@@ -129,29 +157,40 @@ fn the_embedded_program_may_die_at_any_moment() {
 #[test]
 fn any_process_of_an_installation_may_die_at_any_moment() {
     let installation = Installation::new();
-    let nodes: Vec<&str> = [&EMBEDDED[..2], &RABBITMQ[..], &LETTERS[..]].concat();
-    let keepers: Vec<&str> =
-        [&["inventory.before_commit", "inventory.after_commit"][..], &RABBITMQ].concat();
-    let start = |arguments: &[&str], point: &str, name: &str| {
-        installation.start(dying(installation.command(arguments), point, 40), name)
+    let nodes: Vec<&str> = [
+        &of("orchestrator"),
+        &of("publisher"),
+        &of("saga"),
+        &RABBITMQ[..],
+        &LETTERS,
+        &OTHER_COMMITS,
+    ]
+    .concat();
+    let keepers: Vec<&str> = [&of("inventory"), &of("replies"), &RABBITMQ[..]].concat();
+    let writers: Vec<&str> = [&of("notification"), &MAILER[..]].concat();
+    let start = |role: &str, point: &'static str| {
+        let command = dying(installation.command(&["worker", role]), point, 40);
+        installation.start(command, &format!("{role}-{point}"))
     };
     let serve = ["serve", "--workers", "none", "--listen", "127.0.0.1:0"];
-    // The letters' points are reached seldom.
+    // Some are reached seldom.
     let lasting = installation.orchestrator();
     stock_up(lasting.address(), PRODUCTS);
     let _workers = [installation.worker("inventory"), installation.worker("notification")];
     let mut mortal = together(nodes.len(), |n| {
-        let passes = if LETTERS.contains(&nodes[n]) { 0 } else { 40 };
-        installation.start(dying(installation.command(&serve), nodes[n], passes), nodes[n])
+        let passes = match nodes[n] {
+            // The first is that of the start.
+            point if point.starts_with("leases") => 5,
+            point if LETTERS.contains(&point) || OTHER_COMMITS.contains(&point) => 0,
+            _ => 40,
+        };
+        let command = dying(installation.command(&serve), nodes[n], passes);
+        installation.start(command, nodes[n])
     });
-    let addresses =
-        Mutex::new(mortal.iter().chain([&lasting]).map(Process::address).collect::<Vec<_>>());
-    mortal.extend(together(keepers.len(), |n| {
-        start(&["worker", "inventory"], keepers[n], keepers[n])
-    }));
-    mortal.extend(together(2, |n| {
-        start(&["worker", "notification"], EMBEDDED[10 + n], EMBEDDED[10 + n])
-    }));
+    let addresses = mortal.iter().chain([&lasting]).map(Process::address);
+    let addresses = Mutex::new(addresses.collect::<Vec<_>>());
+    mortal.extend(together(keepers.len(), |n| start("inventory", keepers[n])));
+    mortal.extend(together(writers.len(), |n| start("notification", writers[n])));
     let log = Log::of_slow_customers(Duration::from_millis(2));
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -165,6 +204,9 @@ fn any_process_of_an_installation_may_die_at_any_moment() {
         let _over = Over(over, log);
         until("every moment has come", || mortal.iter_mut().all(Process::has_ended));
     });
+    for (process, point) in mortal.iter().zip([nodes, keepers, writers].concat()) {
+        assert_eq!(died_at(process).as_deref(), Some(point));
+    }
     finish(lasting.address(), &log, PRODUCTS);
     let read = || Books::read(&installation.source(), None);
     // What a node had in hand when it died is tried again by another one, half a minute later.
@@ -190,7 +232,7 @@ impl Drop for Over<'_> {
 /// What the ids of messages begin with that nobody can read.
 const GARBAGE: &str = "garbage-";
 
-/// Sends a worker what it can't read, so that there are dead letters.
+/// Sends workers and nodes what they can't read, so that there are dead letters.
 fn send_garbage(url: &str, over: &AtomicBool) {
     let address = Address::parse(url).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -207,8 +249,14 @@ fn send_garbage(url: &str, over: &AtomicBool) {
                 body: Bytes::from_static(b"garbage"),
                 death: None,
             };
-            let routing_key = message.kind.clone();
-            let outgoing = Outgoing { exchange: Exchange::Commands, routing_key, message };
+            let (exchange, routing_key) = match n % 2 {
+                0 => (Exchange::Commands, message.kind.clone()),
+                _ => (
+                    Exchange::Default,
+                    format!("skald.replies.{}", n / 2 % u64::from(postgres::SHARDS)),
+                ),
+            };
+            let outgoing = Outgoing { exchange, routing_key, message };
             bus.publish(outgoing, Receipt::new(receipts.clone(), n));
             settled.recv().await.unwrap();
             if over.load(Ordering::SeqCst) {

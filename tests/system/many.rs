@@ -23,7 +23,7 @@ pub fn workers(installation: &Installation) -> Vec<Process> {
     together(4, |n| installation.worker(WORKERS[n % 2]))
 }
 
-/// Has customers order from all `nodes` while `during` runs, and a canceller and a reader beside them
+/// Has customers order from all `nodes` while `during` runs, and a canceller and readers beside them
 /// that go to whichever node.
 pub fn under_load(
     nodes: &Mutex<Vec<SocketAddr>>,
@@ -37,6 +37,7 @@ pub fn under_load(
             scope.spawn(move || order_anywhere(nodes, first, log, products));
         }
         scope.spawn(|| look_on(nodes, log));
+        scope.spawn(|| read_along(nodes, log));
         // Also if something goes wrong, or the customers would order for ever.
         let _stop = log.stopping();
         during();
@@ -63,6 +64,41 @@ fn look_on(nodes: &Mutex<Vec<SocketAddr>>, log: &Log) {
                 log.promise(found, "CONFIRMED", "was refused to be cancelled");
             }
             (status, order) => panic!("{status}: {} {order:?}", answer.body),
+        }
+    }
+}
+
+/// Reads the sagas of some orders at one node and the next, a few times each: what is shown is never older
+/// than what was shown before, and no outcome changes.
+fn read_along(nodes: &Mutex<Vec<SocketAddr>>, log: &Log) {
+    for turn in 0.. {
+        let Some(found) = log.nth_accepted(7 * turn) else { return };
+        let (mut saga, mut newest) = (None, 0);
+        for visit in 0..9 {
+            let Some(Ok(mut connection)) = one_of(nodes, turn + visit).map(Connection::open) else {
+                continue;
+            };
+            let path = match &saga {
+                None => format!("/v1/orders/{found}"),
+                Some(saga) => format!("/v1/sagas/{saga}"),
+            };
+            let Ok(answer) = connection.ask("GET", &path, "", "") else { continue };
+            if answer.status != 200 {
+                continue;
+            }
+            let Some(etag) = answer.headers.get("etag").filter(|_| saga.is_some()) else {
+                saga = answer.json()["sagaId"].as_str().map(str::to_owned);
+                continue;
+            };
+            let version: u64 = etag.trim_matches('"').parse().unwrap();
+            assert!(version >= newest, "{found} was at {newest} and is shown at {version}");
+            newest = version;
+            match answer.json()["status"].as_str() {
+                Some("COMPLETED") => log.promise(found, "CONFIRMED", "was shown as completed"),
+                Some("CANCELLED") => log.promise(found, "CANCELLED", "was shown as cancelled"),
+                _ => continue,
+            }
+            break;
         }
     }
 }

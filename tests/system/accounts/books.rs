@@ -11,6 +11,8 @@ use diesel::sqlite::Sqlite;
 use skald::saga::event::Event;
 use uuid::Uuid;
 
+use crate::stack;
+
 /// Where the databases are.
 pub enum Source {
     /// All in one database of PostgreSQL.
@@ -183,7 +185,7 @@ impl Database {
     fn open(source: &Source, store: &str) -> Self {
         match source {
             Source::Postgres(url) => {
-                let mut connection = PgConnection::establish(url).unwrap();
+                let mut connection = stack::connect(url).unwrap();
                 let path = format!("SET search_path = skald_{store}");
                 sql_query(path).execute(&mut connection).unwrap();
                 Self::Postgres(connection)

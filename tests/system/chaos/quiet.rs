@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use diesel::sql_types::{BigInt, Text};
-use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl};
 
 use super::ear;
 use super::site::Site;
 use crate::accounts::{self, Books};
 use crate::customer::{Connection, Log, order_anywhere};
+use crate::stack;
 
 /// Everything that will ever be over is over by then, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -17,8 +18,9 @@ const SOON: Duration = Duration::from_secs(40);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Connections of one process to the stores: four for its own work and four for the API in each of three.
-const STORE_CONNECTIONS: i64 = 24;
+/// Connections of one process to the stores: four for its own work and four for the API in each of three,
+/// and one for its lease.
+const STORE_CONNECTIONS: i64 = 25;
 /// One publishes, one consumes.
 const BROKER_CONNECTIONS: usize = 2;
 /// Descriptors of a process that serves a few customers.
@@ -72,7 +74,7 @@ pub fn until_all_is_over(
         log.stop();
         repeated
     })?;
-    let mut store = PgConnection::establish(site.database()).map_err(|error| error.to_string())?;
+    let mut store = stack::connect(site.database()).map_err(|error| error.to_string())?;
     eventually(|| {
         let found: UnderWay =
             diesel::sql_query(UNDER_WAY).get_result(&mut store).map_err(|it| it.to_string())?;
@@ -196,7 +198,7 @@ fn broker_connections(site: &Site) -> Result<(), String> {
 }
 
 fn store_connections(site: &Site) -> Result<(), String> {
-    let mut store = PgConnection::establish(site.database()).map_err(|error| error.to_string())?;
+    let mut store = stack::connect(site.database()).map_err(|error| error.to_string())?;
     let mut count = |condition: &str| {
         let sql = format!(
             "SELECT count(*) AS count FROM pg_stat_activity

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use diesel::prelude::*;
+use diesel::RunQueryDsl;
 
 use super::ear::Ear;
 use super::fault::{Crew, Kind, OF_REDIS, SIDES};
@@ -15,6 +15,7 @@ use crate::installation::Installation;
 use crate::own_service::{Kind as Service, OwnService};
 use crate::process::Process;
 use crate::proxy::{Proxy, Wire};
+use crate::stack;
 
 /// Who runs, each half of it on either side of the network.
 const PROCESSES: [Role; 6] = {
@@ -96,7 +97,7 @@ impl Site {
             left_out.extend(OF_REDIS.map(|kind| (kind, why.to_owned())));
         }
         let server = postgres.url();
-        let mut superuser = PgConnection::establish(&server).unwrap();
+        let mut superuser = stack::connect(&server).unwrap();
         for statement in ["CREATE DATABASE skald", SMALL_WAL, "SELECT pg_reload_conf()"] {
             diesel::sql_query(statement).execute(&mut superuser).unwrap();
         }

@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use diesel::prelude::*;
-
 use super::fault::{Fault, Kind, Target};
 use super::site::Site;
 use crate::own_service::OwnService;
 use crate::proxy::{self, Proxy, Way};
+use crate::stack;
 
 /// A service that has not come back by then never will.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -168,7 +167,7 @@ impl Strike<'_> {
 
     fn answers(&self, service: &OwnService) -> bool {
         if std::ptr::eq(service, &self.site.postgres) {
-            PgConnection::establish(self.site.database()).is_ok()
+            stack::connect(self.site.database()).is_ok()
         } else if std::ptr::eq(service, &self.site.redis) {
             // It answered when it was started, and has nothing to recover.
             true

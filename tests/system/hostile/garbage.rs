@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::raw::{Parcel, Publisher, entry, nested, text};
+use super::raw::{FRAME_MAX, Parcel, Publisher, entry, nested, text};
 use super::{Fate, Hostile};
 
 /// The commands' queues, a few of the replies', each node owning some, and that of dead letters.
@@ -25,6 +25,15 @@ const DEEP: usize = 100_000;
 /// As deep as a table of headers fits into a frame.
 const DEEP_TABLE: u32 = 5_000;
 
+/// As much as may be in the frame with a message's properties: the broker lets what is around it go by.
+const LONGEST: usize = FRAME_MAX;
+
+/// The same for the client library, which counts the eight bytes around it.
+const FITTING: usize = FRAME_MAX - 8;
+
+/// Where it waits for a worker. No order gets as far as to be there before there are any.
+pub const UNATTENDED: &str = "notification.commands";
+
 /// Where a message that was put into `queue` is said to have died.
 fn died_in(queue: &'static str) -> Fate {
     Fate::Parked(if queue == "skald.dead-letters" { "" } else { queue })
@@ -40,6 +49,7 @@ pub fn all() -> Vec<Hostile> {
     let mut all = bodies();
     all.extend(wrong_types());
     all.extend(headers());
+    all.extend(long_headers());
     all.extend(not_utf8());
     all.extend(bundles());
     all
@@ -221,6 +231,58 @@ fn headers() -> Vec<Hostile> {
         .collect()
 }
 
+/// The same with one more header, as long as it takes to have so much in the frame with the properties.
+fn filled(mut hostile: Hostile, length: usize) -> Hostile {
+    let given = hostile.parcel.headers.take().unwrap_or_default();
+    let mut fill = |bytes: usize| {
+        let filler = entry(b"filler", &text(&vec![b'x'; bytes]));
+        hostile.parcel.headers = Some([&filler[..], &given].concat());
+        hostile.parcel.header().len()
+    };
+    let missing = length - fill(0);
+    assert_eq!(fill(missing), length);
+    hostile
+}
+
+/// Headers as long as the broker takes them, and as long as the client library does, and one byte longer.
+fn long_headers() -> Vec<Hostile> {
+    let lengths = [LONGEST, FITTING + 1, FITTING];
+    let each = QUEUES.iter().flat_map(|queue| {
+        lengths.map(|length| {
+            let parcel = to(queue, "inventory.reserve", "{}");
+            let name = format!("filled-{length}-{queue}");
+            filled(Hostile::new(name, parcel, died_in(queue)), length)
+        })
+    });
+    // Beside all the others are those that say where it died.
+    let letters = lengths.map(|length| {
+        let told = [
+            entry(b"skald-death-queue", &text(b"inventory.commands")),
+            entry(b"skald-death-reason", &text(b"hostile")),
+        ];
+        let dead = to("hostile.key", "x", "{}");
+        let dead = Parcel { exchange: "skald.dead", headers: Some(told.concat()), ..dead };
+        let name = format!("filled-{length}-letter");
+        filled(Hostile::new(name, dead, Fate::Parked("inventory.commands")), length)
+    });
+    each.chain(letters).collect()
+}
+
+/// Its headers are just short enough for the client library, until the broker adds how it died.
+pub fn that_dies_at_once() -> Hostile {
+    let parcel = to(UNATTENDED, "notification.send", "{}");
+    let parcel = Parcel { expiration: Some(b"1".to_vec()), ..parcel };
+    let hostile = Hostile::new("filled-dies".to_owned(), parcel, Fate::Parked(UNATTENDED));
+    filled(hostile, FITTING)
+}
+
+/// Its headers are just short enough for the client library, until the broker adds how often it came.
+pub fn that_comes_again() -> Hostile {
+    let parcel = to(UNATTENDED, "notification.send", "{}");
+    let hostile = Hostile::new("filled-comes-again".to_owned(), parcel, Fate::Parked(UNATTENDED));
+    filled(hostile, FITTING)
+}
+
 /// Properties that are no text.
 fn not_utf8() -> Vec<Hostile> {
     let broken = || Some(b"a\xff\xfe\0z".to_vec());
@@ -295,5 +357,8 @@ pub fn to_the_event_log(url: &str) {
         let event = to("order.created", "x", body);
         publisher.publish(&Parcel { exchange: "order-events", ..event });
     }
+    let long = to("skald.event-log", "order.created", "no json");
+    let long = Hostile::new("filled-event".to_owned(), long, Fate::Ignored);
+    publisher.publish(&filled(long, LONGEST).parcel);
     publisher.finish();
 }

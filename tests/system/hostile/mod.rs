@@ -17,7 +17,7 @@ use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use diesel::sql_types::Integer;
-use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 use skald::store::Stores;
 use uuid::Uuid;
@@ -80,7 +80,7 @@ fn known(installation: &Installation, node: &mut Connection, order: Uuid) -> Kno
     let order = node.get(&format!("/v1/orders/{order}"));
     let id: Uuid = order["sagaId"].as_str().unwrap().parse().unwrap();
     let Source::Postgres(url) = installation.source() else { unreachable!() };
-    let mut database = PgConnection::establish(&url).unwrap();
+    let mut database = stack::connect(&url).unwrap();
     let found = sql_query("SELECT shard FROM skald_orchestrator.sagas WHERE id = $1")
         .bind::<diesel::sql_types::Uuid, _>(id);
     let Shard { shard } = found.get_result(&mut database).unwrap();
@@ -197,12 +197,17 @@ fn what_anybody_publishes_stops_nothing_and_what_nobody_can_read_is_parked() {
     let waiting = order(&mut node, &log, 3);
     let waiting: Vec<_> = waiting.iter().map(|it| known(&installation, &mut node, *it)).collect();
     let mut sent: Vec<_> = waiting.iter().flat_map(|it| misfits::to_the_wrong_shard(*it)).collect();
+    sent.push(garbage::that_dies_at_once());
     flood(installation.bus(), &sent);
     until_parked(&stores, &sent);
     for saga in &waiting {
         let saga = node.get(&format!("/v1/sagas/{}", saga.id));
         assert_eq!((saga["status"].as_str(), &saga["version"]), (Some("RUNNING"), &2.into()));
     }
+    let comes_again = garbage::that_comes_again();
+    flood(installation.bus(), std::slice::from_ref(&comes_again));
+    Publisher::connect(installation.bus()).give_back(garbage::UNATTENDED);
+    sent.push(comes_again);
 
     processes.extend(together(4, |n| installation.worker(WORKERS[n % 2])));
     let ended = |node: &mut Connection, saga: &Known| {

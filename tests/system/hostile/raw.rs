@@ -9,7 +9,7 @@ use std::time::Duration;
 use skald::bus::rabbitmq::Address;
 
 /// What every broker takes.
-const FRAME_MAX: usize = 131_072;
+pub const FRAME_MAX: usize = 131_072;
 
 const METHOD: u8 = 1;
 const HEADER: u8 = 2;
@@ -23,6 +23,8 @@ const OPEN_OK: (u16, u16) = (10, 41);
 const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
 const SELECT_OK: (u16, u16) = (85, 11);
 const ACK: (u16, u16) = (60, 80);
+const GET_OK: (u16, u16) = (60, 71);
+const CHANNEL_CLOSE_OK: (u16, u16) = (20, 41);
 
 /// A message, in bytes.
 #[derive(Clone, Default)]
@@ -34,9 +36,34 @@ pub struct Parcel {
     pub headers: Option<Vec<u8>>,
     pub correlation_id: Option<Vec<u8>>,
     pub reply_to: Option<Vec<u8>>,
+    /// In milliseconds, as a text.
+    pub expiration: Option<Vec<u8>>,
     pub message_id: Option<Vec<u8>>,
     pub kind: Option<Vec<u8>>,
     pub body: Vec<u8>,
+}
+
+impl Parcel {
+    /// What is in the frame with its properties.
+    pub fn header(&self) -> Vec<u8> {
+        // The bit of each property, in their order.
+        let properties = [
+            (13, self.headers.as_deref().map(long)),
+            (12, Some(vec![2])),
+            (10, self.correlation_id.as_deref().map(short)),
+            (9, self.reply_to.as_deref().map(short)),
+            (8, self.expiration.as_deref().map(short)),
+            (7, self.message_id.as_deref().map(short)),
+            (5, self.kind.as_deref().map(short)),
+        ];
+        let given = || properties.iter().filter_map(|(bit, value)| Some((bit, value.as_ref()?)));
+        let flags = given().fold(0_u16, |flags, (bit, _)| flags | 1 << bit);
+        let mut header = [60_u16.to_be_bytes(), [0, 0]].concat();
+        header.extend((self.body.len() as u64).to_be_bytes());
+        header.extend(flags.to_be_bytes());
+        given().for_each(|(_, value)| header.extend(value));
+        header
+    }
 }
 
 /// A connection with one channel, and how much was published on it.
@@ -77,22 +104,7 @@ impl Publisher {
         let exchange = short(parcel.exchange.as_bytes());
         let publish = [&[0, 0][..], &exchange, &short(&parcel.routing_key), &[0]].concat();
         self.call(1, (60, 40), &publish);
-        // The bit of each property, in their order.
-        let properties = [
-            (13, parcel.headers.as_deref().map(long)),
-            (12, Some(vec![2])),
-            (10, parcel.correlation_id.as_deref().map(short)),
-            (9, parcel.reply_to.as_deref().map(short)),
-            (7, parcel.message_id.as_deref().map(short)),
-            (5, parcel.kind.as_deref().map(short)),
-        ];
-        let given = || properties.iter().filter_map(|(bit, value)| Some((bit, value.as_ref()?)));
-        let flags = given().fold(0_u16, |flags, (bit, _)| flags | 1 << bit);
-        let mut header = [60_u16.to_be_bytes(), [0, 0]].concat();
-        header.extend((parcel.body.len() as u64).to_be_bytes());
-        header.extend(flags.to_be_bytes());
-        given().for_each(|(_, value)| header.extend(value));
-        self.frame(HEADER, 1, &header);
+        self.frame(HEADER, 1, &parcel.header());
         parcel.body.chunks(FRAME_MAX - 8).for_each(|chunk| self.frame(BODY, 1, chunk));
         self.sent += 1;
     }
@@ -106,6 +118,16 @@ impl Publisher {
                 (u64::from_be_bytes(ack[4..12].try_into().unwrap()), ack[12] == 1);
             open.retain(|it| if multiple { *it > tag } else { *it != tag });
         }
+    }
+
+    /// Takes the first message of a queue and gives it back; the broker counts how often it comes.
+    pub fn give_back(mut self, queue: &str) {
+        self.call(1, (60, 70), &[&[0, 0][..], &short(queue.as_bytes()), &[0]].concat());
+        let got = self.expect(GET_OK);
+        self.call(1, (60, 90), &[&got[4..12], &[1]].concat());
+        // Answered after it was given back.
+        self.call(1, (20, 40), &[&[0, 200][..], &short(b""), &[0; 4]].concat());
+        self.expect(CHANNEL_CLOSE_OK);
     }
 
     fn call(&mut self, channel: u16, (class, method): (u16, u16), arguments: &[u8]) {
