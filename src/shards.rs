@@ -36,20 +36,31 @@ pub struct Changes {
     pub release: Vec<Shard>,
 }
 
-/// How the shards that the node `me` runs are to change, going by `census`. It claims none of those
-/// that it could not take over before (`refused`).
-pub fn follow(
-    me: NodeId,
-    census: &Census,
-    running: &BTreeSet<Shard>,
-    refused: &BTreeSet<Shard>,
-) -> Changes {
+/// What a node knows of shards by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Those that it runs.
+    pub running: BTreeSet<Shard>,
+    /// Those of them that it took over after it had asked for the census, which may not say so.
+    pub taken_since: BTreeSet<Shard>,
+    /// Those that it could not take over, and leaves to others.
+    pub refused: BTreeSet<Shard>,
+}
+
+/// How the shards that the node `me` runs are to change, going by `census` and what it knows itself.
+pub fn follow(me: NodeId, census: &Census, known: &Known) -> Changes {
+    let mut census = census.clone();
+    for shard in &known.taken_since {
+        if let Some(owner) = census.owners.get_mut(usize::from(*shard)) {
+            *owner = Some(me);
+        }
+    }
     let is_mine = |shard: &Shard| census.owners.get(usize::from(*shard)) == Some(&Some(me));
-    let lost = running.iter().copied().filter(|shard| !is_mine(shard)).collect();
-    let Plan { claim, mut release } = plan(me, census, refused);
+    let lost = known.running.iter().copied().filter(|shard| !is_mine(shard)).collect();
+    let Plan { claim, mut release } = plan(me, &census, &known.refused);
     // Leases that outlived the trust in them: begun anew, under another epoch.
     let mine = (0..).zip(&census.owners).filter(|(_, owner)| **owner == Some(me));
-    let idle = mine.map(|(shard, _)| shard).filter(|shard| !running.contains(shard));
+    let idle = mine.map(|(shard, _)| shard).filter(|shard| !known.running.contains(shard));
     release.extend(idle.filter(|_| !seeded!(ShardKeptIdle)));
     Changes { lost, claim, release }
 }
@@ -147,14 +158,24 @@ mod tests {
         let census = census(&[1, 2], &[Some(1), Some(2), None, None]);
         let following = |running: &[Shard], refused: &[Shard]| {
             let set = |shards: &[Shard]| shards.iter().copied().collect();
-            let Changes { lost, claim, release } =
-                follow(id(1), &census, &set(running), &set(refused));
+            let known = Known { running: set(running), refused: set(refused), ..Known::default() };
+            let Changes { lost, claim, release } = follow(id(1), &census, &known);
             (lost, claim, release)
         };
         assert_eq!(following(&[0], &[]), (vec![], vec![2], vec![]));
         assert_eq!(following(&[0, 1], &[]), (vec![1], vec![2], vec![]));
         assert_eq!(following(&[], &[]), (vec![], vec![2], vec![0]));
         assert_eq!(following(&[0], &[2]), (vec![], vec![3], vec![]), "it can't take that one over");
+    }
+
+    #[test]
+    fn a_shard_that_was_taken_over_after_the_census_was_asked_for_is_neither_lost_nor_claimed_again()
+     {
+        let census = census(&[1, 2], &[None, None, Some(2), Some(2)]);
+        let running = BTreeSet::from([0]);
+        let known = Known { taken_since: running.clone(), running, ..Known::default() };
+        let changes = follow(id(1), &census, &known);
+        assert_eq!(changes, Changes { claim: vec![1], ..Changes::default() });
     }
 
     fn plan(me: NodeId, census: &Census) -> Plan {

@@ -36,7 +36,7 @@ use crate::ports::ledger::Shard;
 use crate::ports::source::Source;
 use crate::saga::id::Timestamp;
 use crate::saga::outage::QueueWatch;
-use crate::shards::{Changes, follow, renewal, trust};
+use crate::shards::{Changes, Known, follow, renewal, trust};
 
 /// How long idempotency keys are remembered.
 const CLAIMS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -193,19 +193,24 @@ impl Node {
         }));
     }
 
+    /// What it knows of shards by itself beside a census that was `asked` for then.
+    fn known(&self, asked: Instant) -> Known {
+        let taken_since = self.owned.iter().filter(|(_, owned)| owned.since >= asked);
+        Known {
+            running: self.owned.keys().copied().collect(),
+            taken_since: taken_since.map(|(shard, _)| *shard).collect(),
+            refused: self.refused.keys().copied().collect(),
+        }
+    }
+
     /// Gives up what is ours no more, and changes towards the even share. The census was `asked` for
-    /// then; shards that were taken since are not the matter of it.
+    /// then.
     fn follow(&mut self, census: &Census, asked: Instant, ctx: &mut Context<Self>) {
         let me = self.membership.identity.id;
         metrics::gauge!("skald_nodes").set(census.nodes.len() as f64);
         let unowned = census.owners.iter().filter(|owner| owner.is_none()).count();
         metrics::gauge!("skald_shards_unowned").set(unowned as f64);
-        let running = self.owned.keys().copied().collect();
-        let refused = self.refused.keys().copied().collect();
-        let Changes { lost, claim, release } = follow(me, census, &running, &refused);
-        let taken_since =
-            |shard: &Shard| self.owned.get(shard).is_some_and(|owned| owned.since >= asked);
-        let lost: Vec<Shard> = lost.into_iter().filter(|shard| !taken_since(shard)).collect();
+        let Changes { lost, claim, release } = follow(me, census, &self.known(asked));
         for shard in lost {
             tracing::warn!(shard, "another node owns the shard by now");
             self.halt(shard, Loss::Deposed);

@@ -1,6 +1,6 @@
 //! One life of a node: its leases, and the shards that it owns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skald::contract::message::Message;
@@ -14,7 +14,7 @@ use skald::ports::ledger::Shard;
 use skald::saga::id::Timestamp;
 use skald::saga::input::Answer;
 use skald::saga::outage::QueueWatch;
-use skald::shards::{Changes, birthplace, follow, trust};
+use skald::shards::{Changes, Known, birthplace, follow, trust};
 
 use super::broker::{Connection, DEAD, Held, Parcel, Publisher, REPLIES};
 use super::customers::Asking;
@@ -157,9 +157,9 @@ impl Node {
         }
         self.trusted_until = env.now.plus_millis(millis(trust(LEASE)));
         self.renewed = env.now;
-        let running: BTreeSet<Shard> = self.houses.keys().copied().collect();
-        let changes = follow(self.id, &census, &running, &BTreeSet::new());
-        let Changes { lost, claim, release } = changes;
+        let running = self.houses.keys().copied().collect();
+        let known = Known { running, ..Known::default() };
+        let Changes { lost, claim, release } = follow(self.id, &census, &known);
         for shard in lost.iter().chain(&release) {
             self.halt(*shard, env);
         }
