@@ -5,6 +5,7 @@ use actix::Addr;
 use super::registry::{Answers, Bury, LookForInputs, Registry};
 use crate::contract::poke::is_poke;
 use crate::contract::reply;
+use crate::failpoint;
 use crate::ports::bus::Delivery;
 use crate::ports::source::Source;
 use crate::saga::input::Answer;
@@ -25,7 +26,9 @@ pub(super) async fn consume(mut source: Source, registry: Addr<Registry>) {
         for delivery in batch.drain(..) {
             if is_poke(&delivery.message) {
                 registry.do_send(LookForInputs);
+                failpoint::reach("poke", "before_ack");
                 delivery.ack();
+                failpoint::reach("poke", "after_ack");
                 continue;
             }
             match reply::read(&delivery.message) {

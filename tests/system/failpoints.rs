@@ -57,6 +57,12 @@ const OTHER_COMMITS: [&str; 4] = [
     "requests.after_commit",
 ];
 
+/// What tells a node that somebody wants something.
+const POKES: [&str; 2] = ["poke.before_ack", "poke.after_ack"];
+
+/// What becomes of a command whose answer nobody wants.
+const UNANSWERED: [&str; 2] = ["unanswered.before_ack", "unanswered.after_ack"];
+
 /// What any process does with RabbitMQ.
 const RABBITMQ: [&str; 6] = [
     "rabbitmq.before_publish",
@@ -121,8 +127,9 @@ fn every_moment_of_the_program_has_its_test() {
             }
         }
     }
-    let all = EMBEDDED.iter().chain(&MAILER).chain(&RABBITMQ).chain(&LETTERS).chain(&OTHER_COMMITS);
-    assert_eq!(found, all.map(|point| (*point).to_owned()).collect());
+    let all: [&[&str]; 7] =
+        [&EMBEDDED, &MAILER, &RABBITMQ, &LETTERS, &OTHER_COMMITS, &POKES, &UNANSWERED];
+    assert_eq!(found, all.concat().into_iter().map(str::to_owned).collect());
 }
 
 #[test]
@@ -164,12 +171,15 @@ fn any_process_of_an_installation_may_die_at_any_moment() {
         &RABBITMQ[..],
         &LETTERS,
         &OTHER_COMMITS,
+        &POKES,
     ]
     .concat();
-    let keepers: Vec<&str> = [&of("inventory"), &of("replies"), &RABBITMQ[..]].concat();
+    let keepers: Vec<&str> =
+        [&of("inventory"), &of("replies"), &RABBITMQ[..], &UNANSWERED].concat();
     let writers: Vec<&str> = [&of("notification"), &MAILER[..]].concat();
     let start = |role: &str, point: &'static str| {
-        let command = dying(installation.command(&["worker", role]), point, 40);
+        let passes = if UNANSWERED.contains(&point) { 0 } else { 40 };
+        let command = dying(installation.command(&["worker", role]), point, passes);
         installation.start(command, &format!("{role}-{point}"))
     };
     let serve = ["serve", "--workers", "none", "--listen", "127.0.0.1:0"];
@@ -181,7 +191,7 @@ fn any_process_of_an_installation_may_die_at_any_moment() {
         let passes = match nodes[n] {
             // The first is that of the start.
             point if point.starts_with("leases") => 5,
-            point if LETTERS.contains(&point) || OTHER_COMMITS.contains(&point) => 0,
+            point if [&LETTERS[..], &OTHER_COMMITS, &POKES].concat().contains(&point) => 0,
             _ => 40,
         };
         let command = dying(installation.command(&serve), nodes[n], passes);
@@ -198,11 +208,15 @@ fn any_process_of_an_installation_may_die_at_any_moment() {
         for first in 0..4 {
             scope.spawn(move || order_anywhere(addresses, first * 4, log, PRODUCTS));
         }
-        scope.spawn(|| send_garbage(installation.bus(), over));
-        scope.spawn(|| requeue(addresses, over));
+        scope.spawn(|| send_strange(installation.bus(), over));
+        scope.spawn(|| operate(addresses, over));
         // Also if something goes wrong, or the others would go on for ever.
         let _over = Over(over, log);
-        until("every moment has come", || mortal.iter_mut().all(Process::has_ended));
+        for (process, point) in
+            mortal.iter_mut().zip([&nodes, &keepers, &writers].iter().copied().flatten())
+        {
+            until(&format!("a process dies at {point}"), || process.has_ended());
+        }
     });
     for (process, point) in mortal.iter().zip([nodes, keepers, writers].concat()) {
         assert_eq!(died_at(process).as_deref(), Some(point));
@@ -219,6 +233,29 @@ fn any_process_of_an_installation_may_die_at_any_moment() {
     books_add_up(&books, &Outside { log: &log, first: 0, mails, heard: None });
 }
 
+#[test]
+fn a_process_does_not_outlive_what_sends_its_messages() {
+    let installation = Installation::new();
+    let log = Log::of_slow_customers(Duration::from_millis(2));
+    let lasting = installation.orchestrator();
+    stock_up(lasting.address(), PRODUCTS);
+    let _workers = [installation.worker("inventory"), installation.worker("notification")];
+    for point in ["publisher.before_publish", "rabbitmq.before_publish"] {
+        let mut serve =
+            installation.command(&["serve", "--workers", "none", "--listen", "127.0.0.1:0"]);
+        serve.env("FAILPOINTS", format!("{point}=20*off->panic"));
+        let mut server = installation.start(serve, point);
+        let address = server.address();
+        log.go_on();
+        std::thread::scope(|scope| {
+            let _stopping = log.stopping();
+            scope.spawn(|| order_on(address, &log, PRODUCTS));
+            until(&format!("the program ends after {point}"), || server.has_ended());
+        });
+    }
+    finish(lasting.address(), &log, PRODUCTS);
+}
+
 /// Ends what goes on beside the test.
 struct Over<'a>(&'a AtomicBool, &'a Log);
 
@@ -232,31 +269,23 @@ impl Drop for Over<'_> {
 /// What the ids of messages begin with that nobody can read.
 const GARBAGE: &str = "garbage-";
 
-/// Sends workers and nodes what they can't read, so that there are dead letters.
-fn send_garbage(url: &str, over: &AtomicBool) {
+/// Sends workers and nodes what they can't read, so that there are dead letters, and workers what
+/// nobody wants answered.
+fn send_strange(url: &str, over: &AtomicBool) {
     let address = Address::parse(url).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.unwrap().block_on(async {
         let bus = RabbitBus::connect(vec![address], "vandal", Bundling::default()).await.unwrap();
         let (receipts, mut settled) = mpsc::unbounded_channel();
         for n in 0.. {
-            let message = Message {
-                id: format!("{GARBAGE}{n}"),
-                kind: "inventory.reserve".to_owned(),
-                correlation_id: None,
-                reply_to: None,
-                traceparent: None,
-                body: Bytes::from_static(b"garbage"),
-                death: None,
+            let outgoing = match n % 3 {
+                0 => garbage(n, Exchange::Commands, RELEASE.to_owned()),
+                1 => {
+                    let shard = n / 3 % u64::from(postgres::SHARDS);
+                    garbage(n, Exchange::Default, format!("skald.replies.{shard}"))
+                }
+                _ => unanswered(n),
             };
-            let (exchange, routing_key) = match n % 2 {
-                0 => (Exchange::Commands, message.kind.clone()),
-                _ => (
-                    Exchange::Default,
-                    format!("skald.replies.{}", n / 2 % u64::from(postgres::SHARDS)),
-                ),
-            };
-            let outgoing = Outgoing { exchange, routing_key, message };
             bus.publish(outgoing, Receipt::new(receipts.clone(), n));
             settled.recv().await.unwrap();
             if over.load(Ordering::SeqCst) {
@@ -266,26 +295,59 @@ fn send_garbage(url: &str, over: &AtomicBool) {
     });
 }
 
-/// Has one node after the other send dead letters again, over and over. Whoever is asked does it.
-fn requeue(nodes: &Mutex<Vec<SocketAddr>>, over: &AtomicBool) {
+const RELEASE: &str = "inventory.release";
+
+/// What nobody can read.
+fn garbage(n: u64, exchange: Exchange, routing_key: String) -> Outgoing {
+    let message = Message {
+        id: format!("{GARBAGE}{n}"),
+        kind: RELEASE.to_owned(),
+        correlation_id: None,
+        reply_to: None,
+        traceparent: None,
+        body: Bytes::from_static(b"garbage"),
+        death: None,
+    };
+    Outgoing { exchange, routing_key, message }
+}
+
+/// A command that does not say where its answer goes: to release what was never reserved.
+fn unanswered(n: u64) -> Outgoing {
+    let saga = uuid::Uuid::now_v7();
+    let body = serde_json::json!({"data": {
+        "commandType": "RELEASE_INVENTORY",
+        "data": {"orderId": saga, "items": [{"productId": "p", "quantity": 1, "price": 1}]},
+        "metadata": {"idempotencyKey": format!("{saga}:reserve-inventory:1:undo")},
+    }});
+    let garbage = garbage(n, Exchange::Commands, RELEASE.to_owned());
+    let id = format!("{saga}:2");
+    let message = Message { id, body: body.to_string().into(), ..garbage.message };
+    Outgoing { message, ..garbage }
+}
+
+/// Has one node after the other send dead letters again and try sagas again, over and over. Whoever is
+/// asked sends letters; sagas are tried by who has them, and told so by the others.
+fn operate(nodes: &Mutex<Vec<SocketAddr>>, over: &AtomicBool) {
     let nodes = nodes.lock().unwrap().clone();
     for node in nodes.iter().cycle() {
         if over.load(Ordering::SeqCst) {
             return;
         }
         // A node that died is not asked.
-        let _ = requeue_through(*node);
+        let _ = all_again(*node, "dead-letters", "deadLetters", "letterId", "requeue");
+        let _ = all_again(*node, "sagas", "sagas", "sagaId", "retry");
     }
 }
 
-fn requeue_through(node: SocketAddr) -> io::Result<()> {
+/// Has a node do something to the first few of a list.
+fn all_again(node: SocketAddr, path: &str, list: &str, id: &str, action: &str) -> io::Result<()> {
     let mut connection = Connection::open(node)?;
-    let letters = connection.ask("GET", "/v1/dead-letters?limit=3", "", "")?;
-    if letters.status != 200 {
+    let found = connection.ask("GET", &format!("/v1/{path}?limit=3"), "", "")?;
+    if found.status != 200 {
         return Ok(());
     }
-    for letter in letters.json()["deadLetters"].as_array().unwrap() {
-        let path = format!("/v1/dead-letters/{}/requeue", letter["letterId"].as_str().unwrap());
+    for one in found.json()[list].as_array().unwrap() {
+        let path = format!("/v1/{path}/{}/{action}", one[id].as_str().unwrap());
         let answer = connection.ask("POST", &path, "", r#"{"reason":"again"}"#)?;
         assert!([200, 202, 409, 503].contains(&answer.status), "{}", answer.body);
     }

@@ -27,6 +27,7 @@ use batch::{Done, next_batch, work};
 use replies::Replies;
 
 use super::worker::Worker;
+use crate::failpoint;
 use crate::ports::Clock;
 use crate::ports::bus::{Bus, BusError, Deliveries, Delivery};
 use crate::ports::spans::Spans;
@@ -121,16 +122,6 @@ impl<W: Worker> Runtime<W> {
             }
         }
         drop(waiting);
-        // Where the consumer is over and the process is not, no other batch may begin beside this one.
-        if let Some(done) = at_work.as_mut() {
-            tokio::select! {
-                done = done => {
-                    at_work = None;
-                    answer(&mut replies, done);
-                }
-                () = stopped(stop) => {}
-            }
-        }
         let finish = async {
             if let Some(at_work) = at_work {
                 answer(&mut replies, at_work.await);
@@ -181,7 +172,9 @@ fn answer(replies: &mut Replies, done: Result<Vec<Done>, JoinError>) {
             replies.send(done.into_iter().filter_map(|Done { command, reply }| match reply {
                 Some((reply, span)) => Some((command, reply, span)),
                 None => {
+                    failpoint::reach("unanswered", "before_ack");
                     command.ack();
+                    failpoint::reach("unanswered", "after_ack");
                     None
                 }
             }))
