@@ -118,3 +118,19 @@ fn what_can_not_be_read_is_reported_with_its_place() {
         assert_eq!(stores.queries.sagas(&SagaFilter::default(), None, 10).unwrap().len(), 1);
     }
 }
+
+#[test]
+fn a_node_whose_clock_is_ahead_forgets_no_key_that_others_still_promise() {
+    let database = TestDatabase::new();
+    let stores = open(&database.url());
+    owner_of(&stores.ledger, 0).write(sample::claimed(1, "key"));
+    let taken = |at: &str| {
+        database
+            .execute(&format!("UPDATE skald_orchestrator.idempotency_keys SET taken_at = {at}"));
+    };
+    let next_year = sample::second(365 * 24 * 3_600);
+    taken("now() - interval '23 hours'");
+    assert_eq!(stores.ledger.forget_claims(next_year, 10), Ok(0));
+    taken("now() - interval '25 hours'");
+    assert_eq!(stores.ledger.forget_claims(next_year, 10), Ok(1));
+}
