@@ -85,7 +85,7 @@ demo: ## a thousand orders through the embedded Skald
 PART ?= core
 
 .PHONY: mutants
-mutants: ## change PART=core, machines, wire or bus in small ways, and tell what its tests don't notice (cargo install cargo-mutants)
+mutants: ## change PART=core, machines, wire, bus, settings or api in small ways, and tell what its tests don't notice (cargo install cargo-mutants)
 	scripts/mutants $(PART)
 
 # How many seeds `make sim` runs, from which on, and on how many cores.

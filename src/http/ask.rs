@@ -186,3 +186,24 @@ pub fn check_reason(text: &str) -> Result<(), FieldFault> {
         detail: format!("must be 1 to {MAX_REASON} characters without line breaks"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_outcome_is_looked_for_until_it_is_there_or_patience_is_over() {
+        let looks = Cell::new(0);
+        let third_time = async || {
+            looks.set(looks.get() + 1);
+            Ok((looks.get() == 3).then_some("done"))
+        };
+        let long = Instant::now() + 100 * FIRST_LOOK_AFTER;
+        assert_eq!(until_known(long, third_time).await, Some("done"));
+        assert_eq!(looks.replace(0), 3);
+        assert_eq!(until_known(Instant::now(), third_time).await, None);
+        assert_eq!(looks.get(), 1);
+    }
+}

@@ -180,9 +180,16 @@ mod tests {
             let found = check(Method::GET, "/v1/orders", &[(HOST, host)]);
             assert_eq!(found, Some(Kind::WrongHost), "{host}");
         }
-        for host in
-            ["", ":7070", "localhost:http", "localhost:99999", "a@localhost", "[::1", "[::1]x"]
-        {
+        for host in [
+            "",
+            ":7070",
+            "localhost:http",
+            "localhost:+80",
+            "localhost:99999",
+            "a@localhost",
+            "[::1",
+            "[::1]x",
+        ] {
             let found = check(Method::GET, "/", &[(HOST, host)]);
             assert_eq!(found, Some(Kind::BadParameter), "{host}");
         }

@@ -51,7 +51,7 @@ mod tests {
         for value in values {
             headers.append(PREFER, HeaderValue::from_str(value).unwrap());
         }
-        Wait::of(&headers).map(|wait| wait.seconds)
+        Wait::of(&headers).map(|wait| wait.duration().as_secs())
     }
 
     #[test]

@@ -140,6 +140,8 @@ async fn browsers_get_problems_as_pages_and_programs_as_json() {
         let json = site.get(path).await;
         assert_eq!(json.header("content-type"), Some("application/problem+json"));
     }
+    let odd = site.send(Method::GET, "/?status=odd", &browser, "").await;
+    assert!(is_page(&odd).contains("<code>status</code> must be one of "), "{odd:?}");
     let reply = site.send(Method::GET, "/v1/orders/x", &browser, "").await;
     reply.problem(400, "BAD_PARAMETER");
 }

@@ -43,6 +43,12 @@ async fn a_saga_shows_every_step_even_those_not_started() {
     assert_eq!(reserve["waitsFor"], "ANSWER");
     assert_eq!(reserve["until"], "2026-09-21T14:13:50.000000Z");
     assert_eq!(reserve["undo"], "inventory.release");
+    let of_steps = |member: &str| {
+        let steps = saga["steps"].as_array().unwrap().iter();
+        steps.map(|step| step[member].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(of_steps("kind"), ["COMPENSATABLE", "PIVOT", "RETRIABLE", "RETRIABLE"]);
+    assert_eq!(of_steps("runs"), ["AT_WORKER", "LOCALLY", "AT_WORKER", "AT_WORKER"]);
     assert_eq!(step(&saga, "confirm-order")["state"], "NOT_STARTED");
 
     site.world.refuse(order.saga, "reserve-inventory", "INSUFFICIENT_STOCK");
@@ -96,8 +102,22 @@ async fn the_history_is_paged_without_gaps() {
     assert_eq!(first["events"][0]["data"]["input"]["userId"], "ada");
     assert_eq!(first["events"][1]["at"], "2026-09-21T14:13:20.000000Z");
     assert_eq!(first["events"][1]["data"]["until"], "2026-09-21T14:13:50.000000Z");
+    assert_eq!(first["events"][1]["data"]["direction"], "DO");
     let past = site.get(&format!("/v1/sagas/{}/history?cursor=99", order.saga)).await;
     assert_eq!(past.json()["events"], serde_json::json!([]));
+}
+
+#[actix_web::test]
+async fn the_history_says_why_a_step_was_given_up_and_that_it_is_undone() {
+    let site = Site::new();
+    let saga = site.order().await.order.saga;
+    site.world.exhaust(saga, "reserve-inventory");
+    let history = site.get(&format!("/v1/sagas/{saga}/history?limit=100")).await.json();
+    let events = history["events"].as_array().unwrap();
+    let given_up = events.iter().position(|event| event["type"] == "STEP_GIVEN_UP").unwrap();
+    assert_eq!(events[given_up]["data"]["setback"], "RETRYABLE");
+    let undo = events[given_up..].iter().find(|event| event["type"] == "STEP_ASKED").unwrap();
+    assert_eq!(undo["data"]["direction"], "UNDO");
 }
 
 #[actix_web::test]

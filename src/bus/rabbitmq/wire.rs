@@ -308,6 +308,17 @@ mod tests {
         let properties = envelope(&outgoing(Exchange::Events, message())).unwrap().properties;
         assert_eq!(*properties.delivery_mode(), Some(2));
         assert_eq!(properties.content_type().as_ref().unwrap().as_str(), "application/json");
+        let bundle = Message { kind: bundle::KIND.to_owned(), ..message() };
+        let properties = envelope(&outgoing(Exchange::Commands, bundle)).unwrap().properties;
+        assert_eq!(properties.content_type().as_ref().unwrap().as_str(), bundle::CONTENT_TYPE);
+    }
+
+    #[test]
+    fn a_message_that_came_back_is_known_by_where_it_went_and_its_id() {
+        let mut delivery = delivery("skald.commands", FieldTable::default());
+        delivery.properties = delivery.properties.with_message_id("saga:1".into());
+        let expected = ("skald.commands".to_owned(), "a.b".to_owned(), "saga:1".to_owned());
+        assert_eq!(returned(&delivery), expected);
     }
 
     #[test]
@@ -351,6 +362,24 @@ mod tests {
         assert_eq!(count(true, &[]), 1);
         assert_eq!(count(true, &[(DELIVERIES, AMQPValue::LongLongInt(-1))]), 1);
         assert_eq!(count(true, &[(DELIVERIES, text("3"))]), 1);
+        // Brokers before and after this one write what fits.
+        for three in [
+            AMQPValue::ShortShortInt(3),
+            AMQPValue::ShortShortUInt(3),
+            AMQPValue::ShortInt(3),
+            AMQPValue::ShortUInt(3),
+            AMQPValue::LongInt(3),
+            AMQPValue::LongUInt(3),
+        ] {
+            assert_eq!(count(true, &[(DELIVERIES, three.clone())]), 3, "{three:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_may_be_a_short_one() {
+        let headers = table(&[(TRACE, AMQPValue::ShortString("00-1-2-01".into()))]);
+        let trace = incoming(delivery("", headers)).message.traceparent;
+        assert_eq!(trace.as_deref(), Some("00-1-2-01"));
     }
 
     #[test]

@@ -339,3 +339,58 @@ fn a_file_that_was_named_must_be_there() {
     );
     assert!(Sources::default().read_file(Some("/nowhere/skald.toml".into())).is_err());
 }
+
+#[test]
+fn each_setting_has_its_bounds() {
+    let (longest, too_long) = ("x".repeat(100), "x".repeat(101));
+    for (key, fit, wrong) in [
+        ("actors.sleep_after_ms", vec!["100", "86_400_000"], vec!["99", "86_400_001"]),
+        (
+            "bus.bundle_commands",
+            vec!["[]", "['inventory', 'a-2']"],
+            vec!["['']", "['Inventory']", "['a_b']", "['a.b']"],
+        ),
+        (
+            "mail.from",
+            vec!["'orders@example.com'"],
+            vec!["'orders'", "'@example.com'", "'orders@'", "'a@b@c'", "'a b@c'", "'<a@b>'", "''"],
+        ),
+        ("mail.ca_file", vec!["'/etc/ours.pem'"], vec!["''", r#""a\u0000b""#]),
+        ("mail.folder", vec!["'mail'"], vec!["''", r#""a\u0000b""#]),
+        ("node.name", vec!["'n'", &longest], vec!["''", &too_long, r#""a\tb""#]),
+    ] {
+        let resolved = |value: &str| {
+            let value =
+                if value.starts_with('x') { format!("'{value}'") } else { value.to_owned() };
+            resolve(Sources::default(), &[], &format!("{key} = {value}"))
+        };
+        for value in fit {
+            assert!(resolved(value).is_ok(), "{key} = {value}");
+        }
+        for value in wrong {
+            assert!(resolved(value).is_err(), "{key} = {value}");
+        }
+    }
+}
+
+#[test]
+fn which_workers_run_is_said_by_a_word_or_a_list() {
+    let run = |value: &str| {
+        let workers = resolve(Sources::default(), &[("SKALD_WORKERS_RUN", value)], "");
+        workers.map(|config| (config.workers.run.inventory, config.workers.run.notification)).ok()
+    };
+    assert_eq!(run("all"), Some((true, true)));
+    assert_eq!(run("none"), Some((false, false)));
+    assert_eq!(run("inventory"), Some((true, false)));
+    assert_eq!(run("notification"), Some((false, true)));
+    assert_eq!(run("notification, inventory"), Some((true, true)));
+    assert_eq!(run("everything"), None);
+}
+
+#[test]
+fn a_switch_may_be_a_variable_and_an_unknown_variable_is_told_which_there_are() {
+    let metrics = [("SKALD_TELEMETRY_METRICS", "false")];
+    assert!(!resolve(Sources::default(), &metrics, "").unwrap().telemetry.metrics);
+    let faults = resolve(Sources::default(), &[("SKALD_LISTEN", "x")], "").unwrap_err();
+    assert!(faults[0].contains("known are SKALD_DATA_DIR, "), "{faults:?}");
+}

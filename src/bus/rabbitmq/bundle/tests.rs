@@ -97,6 +97,22 @@ fn a_full_bundle_is_followed_by_another() {
 }
 
 #[test]
+fn a_message_that_goes_alone_is_no_bundle() {
+    let parcels = pack(vec![posting(Exchange::Default, "replies", "1")], &bundling());
+    assert_eq!(parcels[0].outgoing.message.kind, "replies");
+}
+
+#[test]
+fn the_longest_bundle_is_taken_apart() {
+    let around = r#"[{"id":"1","type":"t","body":""}]"#.len();
+    let filler = "x".repeat(LONGEST - around);
+    let body = format!(r#"[{{"id":"1","type":"t","body":"{filler}"}}]"#);
+    let bundle = Message { body: body.into(), ..message("b", KIND, "") };
+    let incoming = Incoming { message: bundle, routing_key: "q".to_owned(), redeliveries: 0 };
+    assert_eq!(unpack(incoming).unwrap().len(), 1);
+}
+
+#[test]
 fn what_is_no_json_goes_alone_and_so_do_those_with_it() {
     let mut odd = posting(Exchange::Default, "replies", "2");
     odd.outgoing.message.body = Bytes::from_static(b"{");
@@ -130,7 +146,7 @@ fn members_of_a_dead_bundle_died_each_under_its_own_key() {
         routing_key: "inventory.bundle".to_owned(),
         reason: "delivery_limit".to_owned(),
     });
-    for member in unpack(arrived(&bundle)).unwrap_or_default() {
+    for member in unpack(arrived(&bundle)).unwrap() {
         let Message { id, death, .. } = member.message;
         let death = death.unwrap();
         assert_eq!((&member.routing_key, &death.routing_key), (&id, &id));
