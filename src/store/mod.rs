@@ -19,6 +19,7 @@ mod failure;
 pub mod inspection;
 pub mod postgres;
 mod prefix;
+mod saga_page;
 pub mod sqlite;
 mod waits;
 

@@ -9,37 +9,15 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
-use uuid::Uuid;
 
 use crate::ports::queries::{SagaFilter, SagaSummary};
 use crate::saga::id::SagaId;
 use crate::store::prefix;
+use crate::store::saga_page::{FEW, Page};
 use crate::store::sqlite::encode::Id;
 use crate::store::sqlite::failure::Failure;
 use crate::store::sqlite::ledger::read::SummaryRow;
 use crate::store::sqlite::schema::orchestrator::{saga_counts, sagas};
-
-/// The most sagas with a matching business key that are gathered and sorted. Beyond that many, the
-/// newest of them are found by walking down from the newest saga, or from the newest that was born when
-/// such keys were made: where matches are that frequent, a page is soon full.
-const FEW: i64 = 1_000;
-
-/// Which ids a page may hold, from `first` and before `end`, and how many of them.
-#[derive(Clone, Copy)]
-struct Page {
-    first: Uuid,
-    end: Uuid,
-    limit: u32,
-}
-
-impl Page {
-    /// Where text is that of ids, the part of it in which sagas were born when such ids were made: an
-    /// order gets its id together with its saga.
-    fn born_with(self, text: &str) -> Self {
-        let Some((first, end)) = prefix::born_range(text) else { return self };
-        Self { first: self.first.max(first), end: self.end.min(end), ..self }
-    }
-}
 
 /// Reads sagas, newest first, from the one before `before`.
 pub(super) fn page(
@@ -48,16 +26,13 @@ pub(super) fn page(
     before: Option<SagaId>,
     limit: u32,
 ) -> Result<Vec<SagaSummary>, Failure> {
-    let end = before.map_or(Uuid::max(), |id| id.0);
-    let page = Page { first: Uuid::nil(), end, limit };
+    let page = Page::before(before, limit);
     let kinds = kinds(connection, filter)?;
     let rows = match filter.text.as_deref().filter(|text| !text.is_empty()) {
         None => newest(connection, &kinds, page, None)?,
         Some(text) => {
             let mut rows = with_key(connection, &kinds, page, text)?;
-            if let Some((first, last)) = prefix::id_range(text) {
-                let beyond = Uuid::from_u128(last.as_u128().saturating_add(1));
-                let page = Page { first, end: end.min(beyond), limit };
+            if let Some(page) = page.with_ids(text) {
                 rows.extend(newest(connection, &kinds, page, None)?);
             }
             rows
