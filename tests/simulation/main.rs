@@ -80,7 +80,7 @@ fn one_order(nodes: usize, budget: Budget) -> Model {
         command_deliveries: 20,
         new: false,
     };
-    Model { name: "1 order", setting, budget, thorough: false }
+    Model::new("1 order", setting, budget)
 }
 
 const NONE: Budget = Budget { crashes: 0, doubles: 0, losses: 0, wishes: 0, expiries: 0, waits: 0 };

@@ -32,12 +32,7 @@ fn models() -> Vec<Model> {
     let plenty = Setting { stock: 2, ..scarce.clone() };
     let crash = Budget { crashes: 1, ..NONE };
     let takeover = Budget { expiries: 1, ..crash };
-    let model = |name, setting: &Setting, budget| Model {
-        name,
-        setting: setting.clone(),
-        budget,
-        thorough: false,
-    };
+    let model = |name, setting: &Setting, budget| Model::new(name, setting.clone(), budget);
     vec![
         model(
             "1 order, workers that were never there, a wish, time twice over",
@@ -102,7 +97,7 @@ fn with_every_trouble() -> Model {
     let setting = Setting { nodes: 2, ..one_order() };
     let budget = Budget { crashes: 1, doubles: 1, losses: 1, wishes: 1, expiries: 1, waits: 0 };
     let name = "1 order, 2 nodes, a crash and takeover, a double, a loss, a wish";
-    Model { name, setting, budget, thorough: false }
+    Model::new(name, setting, budget)
 }
 
 /// One that has too many worlds to see them all. Mistakes are looked for in the nearest.
@@ -111,7 +106,7 @@ fn wide() -> Model {
     let setting = Setting { nodes: 2, orders: vec![(1, Also::Nothing, true); 2], ..one_order() };
     let budget = Budget { crashes: 1, losses: 1, expiries: 1, ..NONE };
     let name = "2 orders, stock 2, 2 nodes, a crash and takeover, a loss";
-    Model { name, setting, budget, thorough: false }
+    Model::new(name, setting, budget)
 }
 
 /// Checks every model, of at most so many worlds each; tells whether all were seen, all promises are

@@ -77,6 +77,10 @@ pub struct Model {
 }
 
 impl Model {
+    pub fn new(name: &'static str, setting: Setting, budget: Budget) -> Self {
+        Self { name, setting, budget, thorough: false }
+    }
+
     fn first(&self) -> Place {
         let world = World::new(rules(Patience::Short, 1, 4, Room::default()), &self.setting);
         Place::new(world, self.budget, self.thorough)

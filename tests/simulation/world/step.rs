@@ -199,24 +199,23 @@ impl World {
         }
     }
 
+    /// Something is wrong with a node from now on, or is right again.
+    fn switch(&mut self, node: usize, what: fn(&mut Node) -> &mut bool, fault: Fault) -> bool {
+        let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
+        let wrong = what(node);
+        *wrong = !*wrong;
+        if *wrong {
+            self.env.faults.count(fault);
+        }
+        true
+    }
+
     /// Takes a step that is a fault, or the end of one, or somebody's wish.
     fn suffer(&mut self, step: Step) -> bool {
         match step {
-            Step::Stall { node } => {
-                let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
-                node.stalled = !node.stalled;
-                if node.stalled {
-                    self.env.faults.count(Fault::NodeStall);
-                }
-                true
-            }
+            Step::Stall { node } => self.switch(node, |node| &mut node.stalled, Fault::NodeStall),
             Step::CutLease { node } => {
-                let Some(Some(node)) = self.nodes.get_mut(node) else { return false };
-                node.lease_is_cut = !node.lease_is_cut;
-                if node.lease_is_cut {
-                    self.env.faults.count(Fault::LeaseCut);
-                }
-                true
+                self.switch(node, |node| &mut node.lease_is_cut, Fault::LeaseCut)
             }
             Step::CrashNode { node } => self.end_node(node, Fault::NodeCrash, Node::crash),
             Step::Leave { node } => self.end_node(node, Fault::NodeLeave, Node::leave),
