@@ -75,6 +75,11 @@ impl<W> InFlight<W> {
         self.sent_ever
     }
 
+    /// A message that has no confirmation yet.
+    pub fn outgoing(&self, number: Number) -> Option<&Outgoing> {
+        self.open.get(&number).map(|open| &*open.outgoing)
+    }
+
     /// These messages are confirmed; no other confirmation can be seen by now. Tells what becomes of
     /// messages for which somebody waits.
     pub fn confirmed(&mut self, seen: Vec<Confirmed>) -> Vec<(W, Settlement)> {

@@ -10,6 +10,7 @@
 //! | `address` | where a broker is |
 //! | `acks` | which acknowledgements to send; pure |
 //! | `in_flight` | which messages are confirmed, and which came back; pure |
+//! | `refusals` | which destinations get nothing but refusals; pure |
 //! | `bundle` | many messages in one; pure |
 //! | `wire` | messages as AMQP has them |
 //! | `tame` | what comes in, made harmless for the client library |
@@ -29,6 +30,7 @@ mod desk;
 mod in_flight;
 pub mod inspect;
 mod publisher;
+mod refusals;
 mod tame;
 mod topology;
 pub mod wire;

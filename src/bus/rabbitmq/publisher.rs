@@ -18,6 +18,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use super::bundle::{Bundling, Parcel, pack};
 use super::connection::{Change, Dialler, Line, Purpose, close};
 use super::in_flight::{Confirmed, InFlight, Number};
+use super::refusals::Refusals;
 use super::{stopped, wire};
 use crate::failpoint;
 use crate::ports::bus::{Outgoing, Receipt, Settlement};
@@ -70,6 +71,7 @@ pub struct Publisher {
     /// Handed over and not sent. Each message has a receipt, which its publisher bounds.
     waiting: VecDeque<Parcel>,
     in_flight: InFlight<Waiting>,
+    refusals: Refusals,
     blocked: bool,
     stopping: watch::Receiver<bool>,
 }
@@ -98,8 +100,8 @@ impl Publisher {
         bundling: Bundling,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let (waiting, in_flight) = (VecDeque::new(), InFlight::default());
-        Self { dialler, bundling, postings, waiting, in_flight, blocked: false, stopping }
+        let (waiting, in_flight, refusals) = Default::default();
+        Self { dialler, bundling, postings, waiting, in_flight, refusals, blocked: false, stopping }
     }
 
     /// Publishes over `line`, and over others after it, until told to stop. What is not confirmed by
@@ -108,6 +110,7 @@ impl Publisher {
         loop {
             let Some(cause) = self.publish_over(line).await else { return };
             self.in_flight.abandon().into_iter().for_each(unknown);
+            self.refusals.begin_anew();
             self.blocked = false;
             let Some(next) = self.wait_for_line(&cause).await else { return };
             line = next;
@@ -143,7 +146,8 @@ impl Publisher {
         let mut confirmed = Instant::now();
         loop {
             self.send_waiting(&channel, &mut confirms);
-            let idle = self.waiting.is_empty() && self.in_flight.len() == 0;
+            let nothing_waits = self.waiting.is_empty() && self.in_flight.len() == 0;
+            let idle = nothing_waits && !self.refusals.are_there();
             tokio::select! {
                 Some(outcome) = confirms.next() => {
                     if let Err(error) = self.settle(outcome, &mut confirms) {
@@ -172,12 +176,26 @@ impl Publisher {
                     give_up_waiting(&mut self.waiting);
                     let overdue = self.in_flight.give_up(|waiting| is_overdue(waiting.since));
                     overdue.into_iter().for_each(unknown);
-                    if !self.blocked && is_stuck(self.in_flight.given_up(), confirmed.elapsed()) {
-                        return Some("the broker confirms nothing".to_owned());
+                    let cause = self.reason_to_leave(confirmed.elapsed());
+                    if cause.is_some() {
+                        return cause;
                     }
                 }
             }
         }
+    }
+
+    /// Why another connection may do better, so long after the last confirmation. A broker that takes
+    /// no messages at all would take none over that one either.
+    fn reason_to_leave(&mut self, silence: Duration) -> Option<String> {
+        if self.blocked {
+            return None;
+        }
+        if is_stuck(self.in_flight.given_up(), silence) {
+            return Some("the broker confirms nothing".to_owned());
+        }
+        let key = self.refusals.want_another_connection(Instant::now())?;
+        Some(format!("the broker refuses everything for {key}"))
     }
 
     fn block(&mut self, reason: Option<String>) {
@@ -242,6 +260,7 @@ impl Publisher {
             match outcome {
                 Ok(confirmation) => {
                     let taken = confirmation.is_ack();
+                    self.note(number, taken);
                     let returned = confirmation.take_message();
                     let returned = returned.map(|message| wire::returned(&message));
                     seen.push(Confirmed { number, taken, returned });
@@ -257,6 +276,15 @@ impl Publisher {
         }
         failpoint::reach("rabbitmq", "after_confirm");
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Notes that a message was taken or refused, where that makes a difference.
+    fn note(&mut self, number: Number, taken: bool) {
+        if (!taken || self.refusals.are_there())
+            && let Some(outgoing) = self.in_flight.outgoing(number)
+        {
+            self.refusals.heard(outgoing, taken, Instant::now());
+        }
     }
 }
 

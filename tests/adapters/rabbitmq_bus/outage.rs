@@ -8,6 +8,7 @@ use skald::ports::bus::{Bus, Exchange, Outgoing, QueueSpec, Settlement};
 use super::{
     command, connect, consume_until, expect_depth, publish, publish_until_confirmed, queue, until,
 };
+use crate::proxy::{Proxy, Wire, address_of};
 use crate::rabbitmq::Broker;
 
 #[tokio::test]
@@ -115,6 +116,24 @@ async fn connections_that_the_broker_closes_are_made_anew() {
         publish_until_confirmed(bus.clone(), work.name.to_string(), ids, |_| {}).await;
     }
     consuming.await.unwrap();
+}
+
+/// As a broker does over a channel whose first message to a queue found no leader.
+#[tokio::test]
+async fn a_connection_over_which_everything_is_refused_is_made_anew() {
+    let broker = Broker::start();
+    let proxy = Proxy::to(address_of(&broker.url()), Wire::Amqp);
+    let bus = connect(&proxy.url(&broker.url())).await.unwrap();
+    let work = queue("work");
+    bus.declare(&work).await.unwrap();
+    let key = work.name.as_str();
+    assert_eq!(publish(&bus, command(key, "1")).await, Settlement::Confirmed);
+    proxy.refuse_over_what_is_open();
+    assert_eq!(publish(&bus, command(key, "2")).await, Settlement::Rejected);
+    until("it is taken over another connection", async || {
+        publish(&bus, command(key, "2")).await == Settlement::Confirmed
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -62,6 +62,8 @@ struct Weather {
     delay: Duration,
     silent: [bool; 2],
     drops_confirms: bool,
+    /// Over connections with a lower number every confirmation becomes a refusal.
+    refuses_below: u64,
 }
 
 struct Shared {
@@ -155,6 +157,13 @@ impl Proxy {
         self.change(|weather| weather.drops_confirms = drops);
     }
 
+    /// From now on the broker seems to refuse all that it is sent over the connections that there are
+    /// now. It takes it, in truth, and what it is sent over later ones is not touched.
+    pub fn refuse_over_what_is_open(&self) {
+        let last = self.shared.open.lock().unwrap().keys().next_back().copied();
+        self.change(|weather| weather.refuses_below = last.map_or(0, |last| last + 1));
+    }
+
     /// Plans what the next answers on which everything depends meet.
     pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         self.shared.plan.lock().unwrap().faults.extend(faults);
@@ -170,7 +179,7 @@ impl Proxy {
         self.shared.plan.lock().unwrap().answers
     }
 
-    /// How many of them were lost.
+    /// How many of them were lost, or became refusals.
     pub fn lost(&self) -> u32 {
         self.shared.plan.lock().unwrap().lost
     }
@@ -217,7 +226,7 @@ impl Shared {
 }
 
 /// Where a URL with a user leads.
-fn address_of(url: &str) -> SocketAddr {
+pub fn address_of(url: &str) -> SocketAddr {
     let (_, rest) = url.split_once("://").unwrap();
     let (_, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
     rest.split(['/', '?']).next().unwrap().parse().unwrap()
@@ -255,7 +264,7 @@ fn connect(shared: &Arc<Shared>, id: u64, client: TcpStream, wire: Wire) -> io::
     thread::spawn(move || {
         let [client, server] = &back;
         let _ = match wire {
-            Wire::Amqp => amqp::backward(server, client, &sharing),
+            Wire::Amqp => amqp::backward(server, client, id, &sharing),
             Wire::Postgres => postgres::backward(server, client, &sharing, &hears_nothing),
             Wire::Opaque => copy_all(server, client, &sharing, Way::ToClient),
         };
