@@ -31,6 +31,9 @@ pub enum Kind {
     CommitsLost,
     ConfirmsUnheard,
     ConfirmsDropped,
+    /// The broker seems to refuse what is sent over the connections that there are, for as long as they
+    /// live.
+    MessagesRefused,
     MemoryAlarm,
     PostgresDiskFull,
     RabbitMqDiskFull,
@@ -48,12 +51,13 @@ use Kind::{
     CutFromMailServer, CutFromRedis, CutFromStore, FlushRedis, HalfOpenToBroker, HalfOpenToRedis,
     HalfOpenToStore, KillInventoryWorker, KillMailServer, KillNotificationWorker, KillOrchestrator,
     KillPostgres, KillRabbitMq, KillRedis, LateFromBroker, LateFromStore, MemoryAlarm,
-    PostgresDiskFull, RabbitMqDiskFull, SlowBroker, SlowStore, SuspendOrchestrator, SuspendWorker,
+    MessagesRefused, PostgresDiskFull, RabbitMqDiskFull, SlowBroker, SlowStore,
+    SuspendOrchestrator, SuspendWorker,
 };
 
 /// How often each kind comes among so many, and for how long: at least, and less than, so many
 /// milliseconds. A process that was killed is away for so long before it is started again.
-const KINDS: [(Kind, usize, std::ops::Range<usize>); 28] = [
+const KINDS: [(Kind, usize, std::ops::Range<usize>); 29] = [
     (KillOrchestrator, 4, 0..3_000),
     (KillInventoryWorker, 3, 0..2_000),
     (KillNotificationWorker, 3, 0..2_000),
@@ -76,6 +80,7 @@ const KINDS: [(Kind, usize, std::ops::Range<usize>); 28] = [
     (CommitsLost, 1, 2_000..4_000),
     (ConfirmsUnheard, 2, 2_000..4_000),
     (ConfirmsDropped, 1, 2_000..12_000),
+    (MessagesRefused, 1, 2_000..12_000),
     (MemoryAlarm, 1, 1_000..8_000),
     (PostgresDiskFull, 1, 2_000..6_000),
     (RabbitMqDiskFull, 1, 2_000..6_000),
@@ -188,7 +193,7 @@ impl Deck {
             CutFromStore | SlowStore | HalfOpenToStore | LateFromStore | CommitsUnheard
             | CommitsLost => Target::StoreLink(side),
             CutFromBroker | SlowBroker | HalfOpenToBroker | LateFromBroker | ConfirmsUnheard
-            | ConfirmsDropped => Target::BrokerLink(side),
+            | ConfirmsDropped | MessagesRefused => Target::BrokerLink(side),
             CutFromMailServer => Target::MailLink,
             KillRedis | FlushRedis => Target::Redis,
             CutFromRedis | HalfOpenToRedis => Target::RedisLink,
@@ -200,6 +205,14 @@ impl Deck {
 }
 
 impl Kind {
+    /// Whether COMMITs, their answers or confirmations don't come through.
+    pub fn loses_answers(self) -> bool {
+        matches!(
+            self,
+            CommitsUnheard | CommitsLost | ConfirmsUnheard | ConfirmsDropped | MessagesRefused
+        )
+    }
+
     /// Whether something is ended by SIGKILL.
     pub fn is_kill(self) -> bool {
         matches!(

@@ -128,10 +128,7 @@ impl Run {
                     *self.report.faults.entry(fault.kind).or_default() += 1;
                     scope.spawn(move || {
                         let began = Instant::now();
-                        let strike = Strike { site, fault };
-                        strike.begin();
-                        thread::sleep(fault.lasts);
-                        strike.end();
+                        Strike { site, fault }.run();
                         println!("  {:?} of {:?}: {:?}", fault.kind, fault.target, began.elapsed());
                         drop(turn);
                     });

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::fault::{Fault, Kind, Target};
@@ -14,6 +15,8 @@ use crate::stack;
 
 /// A service that has not come back by then never will.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// How often it is looked at whether a fault has done something.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How much PostgreSQL's full disk has left: nothing, or too little for its log.
 const POSTGRES_LEFT: [u64; 3] = [0, 1 << 20, 4 << 20];
@@ -28,8 +31,27 @@ pub struct Strike<'a> {
 }
 
 impl Strike<'_> {
-    /// It happens.
-    pub fn begin(&self) {
+    /// It happens, lasts, and is over. What loses answers lasts until it lost one: where nobody had
+    /// any to expect, because something else failed too, nothing would have happened.
+    pub fn run(&self) {
+        let loses = self.fault.kind.loses_answers();
+        let before = loses.then(|| self.link().lost());
+        let began = Instant::now();
+        self.begin();
+        thread::sleep(self.fault.lasts);
+        while before.is_some_and(|before| self.link().lost() == before)
+            && began.elapsed() < PATIENCE
+        {
+            // The connections that it hit may be gone.
+            if self.fault.kind == Kind::MessagesRefused {
+                self.begin();
+            }
+            thread::sleep(LOOK);
+        }
+        self.end();
+    }
+
+    fn begin(&self) {
         let (site, chance) = (self.site, self.fault.chance);
         match self.fault.kind {
             Kind::KillOrchestrator | Kind::KillInventoryWorker | Kind::KillNotificationWorker => {
@@ -59,6 +81,7 @@ impl Strike<'_> {
             Kind::CommitsUnheard | Kind::ConfirmsUnheard => self.plan(proxy::Fault::AnswerLost),
             Kind::CommitsLost => self.plan(proxy::Fault::CommitLost),
             Kind::ConfirmsDropped => self.link().drop_confirms(true),
+            Kind::MessagesRefused => self.link().refuse_over_what_is_open(),
             Kind::MemoryAlarm => self.watermark("0.0000001"),
             Kind::PostgresDiskFull => {
                 fill(&site.postgres, POSTGRES_LEFT[chance % POSTGRES_LEFT.len()])
@@ -67,8 +90,8 @@ impl Strike<'_> {
         }
     }
 
-    /// It is over, and what was hit runs again.
-    pub fn end(&self) {
+    /// What was hit runs again.
+    fn end(&self) {
         let site = self.site;
         match self.fault.kind {
             Kind::KillOrchestrator | Kind::KillInventoryWorker | Kind::KillNotificationWorker => {
@@ -78,7 +101,7 @@ impl Strike<'_> {
             Kind::KillRabbitMq => self.revive(&site.rabbitmq),
             Kind::KillMailServer => site.mail.lock().unwrap().go_on(),
             Kind::KillRedis => self.revive(&site.redis),
-            Kind::FlushRedis => {}
+            Kind::FlushRedis | Kind::MessagesRefused => {}
             Kind::SuspendOrchestrator | Kind::SuspendWorker => site.signal(self.process(), "CONT"),
             Kind::CutFromStore
             | Kind::CutFromBroker
@@ -161,7 +184,7 @@ impl Strike<'_> {
                 "it does not come back: {started:?}\n{}",
                 service.log()
             );
-            std::thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(100));
         }
     }
 
