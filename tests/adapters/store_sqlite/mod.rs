@@ -18,9 +18,12 @@ fn open(directory: &Path) -> Stores {
     sqlite::open(directory, sqlite::EMBEDDED_SHARDS).unwrap()
 }
 
-/// A connection of somebody else's to a file.
+/// A connection of somebody else's to a file, which waits where the store has it to itself: a pool that
+/// was dropped closes its files a moment later.
 fn connect(file: &Path) -> SqliteConnection {
-    SqliteConnection::establish(file.to_str().unwrap()).unwrap()
+    let mut connection = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+    connection.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
+    connection
 }
 
 /// Runs statements behind the store's back.

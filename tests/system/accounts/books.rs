@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use diesel::connection::SimpleConnection;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -192,7 +193,10 @@ impl Database {
             }
             Source::Files(folder) => {
                 let file = folder.join(format!("{store}.db"));
-                Self::Sqlite(SqliteConnection::establish(file.to_str().unwrap()).unwrap())
+                let mut connection = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+                // A process that begins or ends has the file to itself for a moment.
+                connection.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
+                Self::Sqlite(connection)
             }
         }
     }
