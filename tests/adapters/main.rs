@@ -13,6 +13,8 @@ mod bus_conformance;
 mod coordination_conformance;
 mod in_process_bus;
 mod mail_conformance;
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../support/postgres_server.rs"]
 mod postgres_server;
 #[path = "../support/proxy/mod.rs"]

@@ -15,6 +15,8 @@ mod dead_letters;
 mod demo;
 mod doctor;
 mod metrics;
+#[path = "../support/ports.rs"]
+mod ports;
 mod program;
 mod sagas;
 mod serving;

@@ -1,6 +1,5 @@
-use std::net::TcpListener;
-
 use super::program::{Ended, Going, answer_once, finish, run, skald};
+use crate::ports::free_port;
 
 const UNKNOWN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -126,8 +125,8 @@ fn a_retry_gives_the_reason_and_shows_the_saga() {
 
 #[test]
 fn a_server_that_is_not_there_is_a_failure_with_advice() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let ended = run(&["saga", "list", "-o", "json", "--url", &format!("http://{free}")]);
+    let nowhere = format!("http://127.0.0.1:{}", free_port());
+    let ended = run(&["saga", "list", "-o", "json", "--url", &nowhere]);
     assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{ended:?}");
     assert!(ended.err.contains("error[UNREACHABLE]: "), "{}", ended.err);
     assert!(ended.err.contains("next: start it with: skald serve"), "{}", ended.err);

@@ -9,7 +9,6 @@
 #![allow(dead_code)]
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -20,6 +19,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
+use crate::ports::free_port;
 use crate::stack;
 
 /// The superuser's password on private servers.
@@ -157,7 +157,7 @@ impl PrivateServer {
 
     fn start_in(folder: tempfile::TempDir, name: &'static str) -> Self {
         own(folder.path());
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut server = Self { folder, port, name, guard: None };
         server.go_on();
         server

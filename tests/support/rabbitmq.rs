@@ -7,7 +7,7 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -16,6 +16,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::ports::{free_port, free_ports};
 
 /// Where Debian and the official packages put it.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -197,11 +199,6 @@ impl Drop for Broker {
     }
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [0; N].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|it| it.local_addr().unwrap().port())
-}
-
 fn node_name(port: u16) -> String {
     format!("skald{port}@localhost")
 }
@@ -227,7 +224,7 @@ pub struct Replicated {
 impl Cluster {
     /// Starts a cluster and waits until each node answers.
     pub fn start() -> Self {
-        let [names] = free_ports();
+        let names = free_port();
         let mut nodes = [0; 3].map(|_| {
             let [port, distribution] = free_ports();
             Broker::installed(port, distribution, names)

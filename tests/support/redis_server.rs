@@ -4,7 +4,6 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -12,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, FromRedisValue};
 use tempfile::TempDir;
+
+use crate::ports::free_port;
 
 /// The password, which nobody may see.
 pub const PASSWORD: &str = "s3cret-of-redis";
@@ -53,7 +54,7 @@ impl PrivateRedis {
 
     fn with(tls: bool, more: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("skald-redis-").tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let listen = if tls { "tls-port" } else { "port" };
         let dir = folder.path().display();
         let settings = format!(

@@ -31,6 +31,8 @@ mod otlp_receiver;
 #[path = "../support/own_service.rs"]
 mod own_service;
 mod pauses;
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../support/postgres_server.rs"]
 mod postgres_server;
 mod process;

@@ -1,11 +1,11 @@
 //! Services that are not there, at the start and later.
 
-use std::net::TcpListener;
 use std::process::Stdio;
 
 use crate::accounts::{self, Books, heard_in};
 use crate::customer::{Answer, Connection};
 use crate::installation::{Installation, WORKERS, together};
+use crate::ports::free_port;
 use crate::postgres_server::{PASSWORD, PrivateServer, TestDatabase};
 use crate::process::Process;
 use crate::rabbitmq::Broker;
@@ -16,8 +16,7 @@ const WRONG: &str = "wr0ng-s3cret";
 
 /// An address that nobody listens on.
 fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", free_port())
 }
 
 /// A URL with another password or another place.

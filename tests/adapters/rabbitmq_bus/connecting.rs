@@ -1,17 +1,11 @@
 //! At the start and at the end.
 
-use std::net::TcpListener;
-
 use skald::bus::rabbitmq::{Address, Bundling, RabbitBus};
 use skald::ports::bus::{Bus, BusError, Settlement};
 
 use super::{command, connect, expect_depth, publish, queue};
+use crate::ports::free_port;
 use crate::rabbitmq::shared;
-
-/// A port of this machine that nobody listens on.
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// Account and place of the shared broker.
 fn account_and_place() -> (String, String) {
@@ -29,7 +23,7 @@ fn unavailable(result: Result<RabbitBus, BusError>) -> String {
 
 #[tokio::test]
 async fn an_unreachable_broker_is_named_without_its_password() {
-    let port = closed_port();
+    let port = free_port();
     let cause = unavailable(connect(&format!("amqp://ann:s3cret@127.0.0.1:{port}")).await);
     assert!(cause.contains(&format!("amqp://127.0.0.1:{port}: ")), "{cause}");
     assert!(!cause.contains("s3cret"), "{cause}");
@@ -58,7 +52,7 @@ async fn a_broker_without_tls_is_no_broker_for_amqps() {
 
 #[tokio::test]
 async fn addresses_are_tried_in_turn() {
-    let dead = format!("amqp://127.0.0.1:{}", closed_port());
+    let dead = format!("amqp://127.0.0.1:{}", free_port());
     let addresses = [&dead, &shared()].map(|url| Address::parse(url).unwrap());
     let bus =
         RabbitBus::connect(addresses.into(), "skald test", Bundling::default()).await.unwrap();

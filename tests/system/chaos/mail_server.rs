@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::accounts::Mails;
+use crate::ports::free_port;
 use crate::smtp_sink::Sink;
 use crate::until::until;
 
@@ -24,7 +25,7 @@ pub struct MailServer {
 impl MailServer {
     /// Starts one that notes in a file which mails it took.
     pub fn start(book: &Path) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut server = Self { address, book: book.to_owned(), child: None };
         server.go_on();
         server
