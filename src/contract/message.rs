@@ -46,6 +46,22 @@ pub struct Message {
     pub death: Option<Death>,
 }
 
+#[cfg(test)]
+impl Message {
+    /// A message of which nothing matters but its id.
+    pub fn example(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            kind: "test".to_owned(),
+            correlation_id: None,
+            reply_to: None,
+            traceparent: None,
+            body: Bytes::new(),
+            death: None,
+        }
+    }
+}
+
 /// How a message died.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Death {

@@ -93,7 +93,6 @@ mod tests {
     use std::sync::Mutex;
     use std::task::{Context, Poll};
 
-    use bytes::Bytes;
     use futures_util::future::ready;
 
     use super::*;
@@ -163,15 +162,7 @@ mod tests {
     }
 
     fn message() -> Arc<Message> {
-        Arc::new(Message {
-            id: "1".to_owned(),
-            kind: "test".to_owned(),
-            correlation_id: None,
-            reply_to: None,
-            traceparent: None,
-            body: Bytes::new(),
-            death: None,
-        })
+        Arc::new(Message::example("1"))
     }
 
     #[tokio::test]

@@ -171,21 +171,11 @@ impl<W> InFlight<W> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::ports::bus::{Exchange, Message};
 
     fn outgoing(exchange: Exchange, id: &str) -> Arc<Outgoing> {
-        let message = Message {
-            id: id.to_owned(),
-            kind: "test".to_owned(),
-            correlation_id: None,
-            reply_to: None,
-            traceparent: None,
-            body: Bytes::new(),
-            death: None,
-        };
+        let message = Message::example(id);
         Arc::new(Outgoing { exchange, routing_key: "key".to_owned(), message })
     }
 

@@ -114,23 +114,13 @@ fn pause(tries: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::ports::bus::Message;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn command(key: &str) -> Outgoing {
-        let message = Message {
-            id: "1".to_owned(),
-            kind: "test".to_owned(),
-            correlation_id: None,
-            reply_to: None,
-            traceparent: None,
-            body: Bytes::new(),
-            death: None,
-        };
+        let message = Message::example("1");
         Outgoing { exchange: Exchange::Commands, routing_key: key.to_owned(), message }
     }
 

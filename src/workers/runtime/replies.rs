@@ -160,7 +160,6 @@ impl Replies {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use bytes::Bytes;
     use futures_util::future::BoxFuture;
 
     use super::*;
@@ -208,15 +207,7 @@ mod tests {
     }
 
     fn message() -> Message {
-        Message {
-            id: "1".to_owned(),
-            kind: "test".to_owned(),
-            correlation_id: None,
-            reply_to: None,
-            traceparent: None,
-            body: Bytes::new(),
-            death: None,
-        }
+        Message::example("1")
     }
 
     #[test]
